@@ -1,1 +1,17 @@
-//! Not written yet.
+//! The configuration file.
+
+mod decode;
+mod expand;
+mod merge;
+pub mod model;
+mod node;
+mod parse;
+mod problem;
+mod resolve;
+mod section;
+
+pub use model::Document;
+pub use node::{Entry, Map, Node, Scalar, Source, Span, Style, Value};
+pub use problem::{Problem, Problems, Severity, nearest};
+pub use resolve::{Environment, Process, Sources};
+pub use section::{Check, Checker, Section, Spot, from_str, section};
