@@ -9,6 +9,7 @@ mod parse;
 mod problem;
 mod resolve;
 mod section;
+pub mod types;
 
 pub use model::Document;
 pub use node::{Entry, Map, Node, Scalar, Source, Span, Style, Value};
