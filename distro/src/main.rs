@@ -1,2 +1,37 @@
-//! Not written yet.
-fn main() {}
+//! The `corten` command.
+
+mod agent;
+mod cli;
+mod components;
+mod logging;
+mod print;
+mod setup;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => agent::run(&cli.run),
+        Some(Command::Run(args)) => agent::run(&args),
+        Some(Command::Validate(args)) => setup::validate(&args),
+        Some(Command::PrintConfig(args)) => print::config(&args),
+        Some(Command::Components(args)) => print::components(args.format),
+        Some(Command::Schema) => print::schema(),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("corten: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

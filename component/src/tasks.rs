@@ -1,0 +1,128 @@
+//! Tasks that shutdown knows about.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+
+/// The task set of one component. Nothing outlives shutdown unseen: whoever spawns does it here.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    /// An empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `future` until it ends. It should watch [`stopping`](Self::stopping) and end soon
+    /// after; at the deadline of the shutdown it is dropped.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where tasks are tracked, so that no other place needs to spawn"
+    )]
+    pub fn spawn<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let inner = tokio::spawn(future);
+        let abort = inner.abort_handle();
+        let guard = AbortOnDrop(abort);
+        self.tracker.spawn(async move {
+            let _guard = guard;
+            if let Err(error) = inner.await
+                && error.is_panic()
+            {
+                tracing::error!(task = name, "a task panicked: this is a bug in Corten, please report it");
+            }
+        });
+    }
+
+    /// Runs blocking work on tokio's blocking threads. It must end by itself once
+    /// [`is_stopping`](Self::is_stopping).
+    pub fn spawn_blocking<F>(&self, work: F)
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        self.tracker.spawn_blocking(work);
+    }
+
+    /// Resolves when the component should stop.
+    pub fn stopping(&self) -> WaitForCancellationFutureOwned {
+        self.stop.clone().cancelled_owned()
+    }
+
+    /// Whether the component should stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Tells every task to stop, without waiting.
+    pub fn stop(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+    }
+
+    /// Tells every task to stop and waits at most `grace` for them. `true` when all ended.
+    pub async fn shutdown(&self, grace: Duration) -> bool {
+        self.stop();
+        tokio::time::timeout(grace, self.tracker.wait())
+            .await
+            .is_ok()
+    }
+
+    /// How many tasks are running.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Whether no task is running.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracker.is_empty()
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_waits_for_tasks_that_stop() {
+        let tasks = Tasks::new();
+        let ended = Arc::new(AtomicBool::new(false));
+        let (stopping, flag) = (tasks.stopping(), Arc::clone(&ended));
+        tasks.spawn("test", async move {
+            stopping.await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            flag.store(true, Ordering::Relaxed);
+        });
+        assert!(tasks.shutdown(Duration::from_secs(5)).await);
+        assert!(ended.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_gives_up_at_its_deadline() {
+        let tasks = Tasks::new();
+        tasks.spawn("stubborn", std::future::pending());
+        assert!(!tasks.shutdown(Duration::from_secs(5)).await);
+    }
+}

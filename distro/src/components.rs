@@ -1,0 +1,37 @@
+//! Every component of this distribution, one line each. This list is all there is to it: what
+//! stands here can be named in a configuration.
+
+use corten_component::Factory;
+
+/// The factories of all components.
+pub(crate) fn all() -> Vec<Factory> {
+    vec![
+        // Receivers.
+        corten_container_metrics_receiver::factory(),
+        corten_file_log_receiver::factory(),
+        corten_host_metrics_receiver::factory(),
+        corten_node_exporter_receiver::factory(),
+        corten_otlp_receiver::factory(),
+        // Processors.
+        corten_attributes_processor::factory(),
+        corten_batch_processor::factory(),
+        corten_memory_limiter_processor::factory(),
+        corten_resource_processor::factory(),
+        // Exporters.
+        corten_debug_exporter::factory(),
+        corten_file_exporter::factory(),
+        corten_loki_exporter::factory(),
+        corten_nop_exporter::factory(),
+        corten_otlp_grpc_exporter::factory(),
+        corten_otlp_http_exporter::factory(),
+        corten_prometheus_exporter::factory(),
+        // Connectors.
+        corten_forward_connector::factory(),
+        // Extensions.
+        corten_admin_extension::factory(),
+        corten_basicauth_extension::factory(),
+        corten_bearertokenauth_extension::factory(),
+        corten_file_storage_extension::factory(),
+        corten_health_check_extension::factory(),
+    ]
+}
