@@ -1,0 +1,70 @@
+//! What can go wrong with a read.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A file of the host could not be read or did not say what the kernel's documentation promises.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// It could not be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It was read and a line is not as the kernel writes it.
+    #[error("{file}:{line}: expected {expected}, found {found:?}")]
+    Malformed {
+        /// The file, as named below `/proc`, `/sys` or a control group.
+        file: &'static str,
+        /// Its line, from 1.
+        line: usize,
+        /// What should stand there.
+        expected: &'static str,
+        /// What stands there, shortened.
+        found: String,
+    },
+    /// It lacks something that every kernel writes.
+    #[error("{file}: expected {expected}, found none")]
+    Missing {
+        /// The file.
+        file: &'static str,
+        /// What should be there.
+        expected: &'static str,
+    },
+}
+
+impl HostError {
+    /// The file at `path` could not be read.
+    #[must_use]
+    pub fn read(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Read {
+            path: path.into(),
+            source,
+        }
+    }
+
+    pub(crate) fn malformed(
+        file: &'static str,
+        line: usize,
+        expected: &'static str,
+        found: &[u8],
+    ) -> Self {
+        const LONGEST: usize = 80;
+        let shown = found.get(..LONGEST).unwrap_or(found);
+        Self::Malformed {
+            file,
+            line,
+            expected,
+            found: String::from_utf8_lossy(shown).into_owned(),
+        }
+    }
+
+    /// Whether the file is simply not there: hardware or a kernel feature that this host lacks.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}

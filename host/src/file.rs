@@ -1,0 +1,180 @@
+//! Reading the same small files again and again at little cost.
+//!
+//! A file of procfs or sysfs is made afresh by every read from its beginning, so a descriptor may
+//! be kept and read from offset 0 each time: half the cost of opening, reading and closing. What
+//! was read lies in a buffer that grows to the largest content once and stays.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::HostError;
+
+/// Enough for most files in one read.
+const FIRST: usize = 4096;
+/// No file of the kernel is near this; a larger one is not what the configuration believes.
+const LARGEST: usize = 64 << 20;
+
+/// A buffer for whole files.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Buffer {
+    /// Opens, reads and closes the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened or read, or is larger than 64 MiB.
+    pub fn read(&mut self, path: &Path) -> Result<&[u8], HostError> {
+        self.read_quietly(path)
+            .map_err(|source| HostError::read(path, source))
+    }
+
+    /// The same for whoever makes no message of it: no allocation on failure either.
+    pub(crate) fn read_quietly(&mut self, path: &Path) -> io::Result<&[u8]> {
+        self.read_file(File::open(path)?)
+    }
+
+    pub(crate) fn read_file(&mut self, mut file: File) -> io::Result<&[u8]> {
+        self.fill(|_, rest| file.read(rest))?;
+        Ok(self.content())
+    }
+
+    /// What the last successful read brought.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+
+    fn fill(
+        &mut self,
+        mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        self.filled = 0;
+        loop {
+            if self.filled == self.bytes.len() {
+                if self.filled >= LARGEST {
+                    return Err(io::Error::other(
+                        "larger than 64 MiB: not a file of the kernel",
+                    ));
+                }
+                self.bytes.resize((self.filled * 2).max(FIRST), 0);
+            }
+            let offset = u64::try_from(self.filled).unwrap_or(u64::MAX);
+            let rest = self.bytes.get_mut(self.filled..).unwrap_or_default();
+            match read(offset, rest) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.filled = 0;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// One file that is read at every collection; its descriptor is kept between them.
+#[derive(Debug)]
+pub struct HostFile {
+    path: PathBuf,
+    file: Option<File>,
+    buffer: Buffer,
+}
+
+impl HostFile {
+    /// The file at `path`, which need not exist yet: it is opened by the first read.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            file: None,
+            buffer: Buffer::default(),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its content as of now.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened or read. A kept descriptor that has gone bad (a device that was
+    /// unplugged and came back) is replaced once before that is said.
+    pub fn read(&mut self) -> Result<&[u8], HostError> {
+        if let Some(file) = &self.file
+            && self
+                .buffer
+                .fill(|offset, rest| file.read_at(rest, offset))
+                .is_ok()
+        {
+            return Ok(self.buffer.content());
+        }
+        self.file = None;
+        let reopened = File::open(&self.path).and_then(|file| {
+            self.buffer
+                .fill(|offset, rest| file.read_at(rest, offset))?;
+            Ok(file)
+        });
+        match reopened {
+            Ok(file) => {
+                self.file = Some(file);
+                Ok(self.buffer.content())
+            }
+            Err(source) => Err(HostError::read(&self.path, source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_file_shows_its_present_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("value");
+        let mut file = HostFile::new(path.clone());
+        assert!(file.read().unwrap_err().is_absent());
+        std::fs::write(&path, "1\n").unwrap();
+        assert_eq!(file.read().unwrap(), b"1\n");
+        std::fs::write(&path, "22\n").unwrap();
+        assert_eq!(file.read().unwrap(), b"22\n");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(file.read().unwrap(), b"");
+    }
+
+    #[test]
+    fn large_files_are_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        let content: Vec<u8> = (0..=255).cycle().take(3 * FIRST + 7).collect();
+        std::fs::write(&path, &content).unwrap();
+        let mut buffer = Buffer::default();
+        assert_eq!(buffer.read(&path).unwrap(), content);
+        assert_eq!(HostFile::new(path).read().unwrap(), content);
+    }
+
+    #[test]
+    fn procfs_is_read_afresh_through_a_kept_descriptor() {
+        let mut file = HostFile::new("/proc/self/stat".into());
+        let first = file.read().unwrap().to_vec();
+        assert!(!first.is_empty());
+        assert!(file.read().unwrap().starts_with(&first[..4]));
+    }
+
+    #[test]
+    fn a_folder_is_an_error_that_names_it() {
+        let error = Buffer::default().read(Path::new("/proc")).unwrap_err();
+        assert!(error.to_string().starts_with("/proc: "), "{error}");
+    }
+}
