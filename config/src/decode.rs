@@ -16,12 +16,12 @@ mod error;
 mod tests;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::de::{DeserializeOwned, Visitor};
 use serde::forward_to_deserialize_any;
 
-use self::access::{Choice, Entries, Items, One, Pair, Parts};
+use self::access::{Choice, Entries, Items, One, Pair, Parts, Shared};
 use self::error::{DecodeError, Kind};
 use crate::node::{Entry, Map, Meaning, Node, Span, Value};
 use crate::problem::{Problem, Problems};
@@ -36,6 +36,10 @@ pub(crate) mod ask {
     pub(crate) const SECRET: &str = "$corten::Secret";
     /// The node itself, left for [`super::take_node`].
     pub(crate) const NODE: &str = "$corten::Node";
+    /// The same node again for every element of a sequence: the parts of a squashed struct.
+    pub(crate) const PARTS: &str = "$corten::Parts";
+    /// Fields that are not written come from the node left with [`super::leave_defaults`].
+    pub(crate) const OVER: &str = "$corten::Over";
 }
 
 thread_local! {
@@ -46,6 +50,16 @@ thread_local! {
 /// The node, and its path, that the deserializer left for a type that asked for [`ask::NODE`].
 pub(crate) fn take_node() -> Option<(Node, String)> {
     TAKEN.take()
+}
+
+thread_local! {
+    /// Defaults on their way to the deserializer.
+    static DEFAULTS: RefCell<Option<Node>> = const { RefCell::new(None) };
+}
+
+/// Leaves defaults for the [`ask::OVER`] that follows.
+pub(crate) fn leave_defaults(defaults: Option<Node>) {
+    DEFAULTS.set(defaults);
 }
 
 /// Problems of one section; a person stops reading earlier.
@@ -112,11 +126,10 @@ pub(crate) struct Run<'a> {
     path: &'a str,
     /// Addresses of nodes that are treated as if they were not written.
     pruned: HashMap<usize, Pruned>,
-    /// Fields that nothing expects: the address of their map, their name, the names expected there.
-    unknown: RefCell<Vec<Unknown>>,
+    /// For every map that was read as a struct, by its address: the fields of the struct, or of
+    /// several when they share the map.
+    fields: RefCell<BTreeMap<usize, Vec<&'static [&'static str]>>>,
 }
-
-type Unknown = (usize, String, &'static [&'static str]);
 
 /// Why a node is left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,7 +151,7 @@ impl<'a> Run<'a> {
             root,
             path,
             pruned: HashMap::new(),
-            unknown: RefCell::default(),
+            fields: RefCell::default(),
         }
     }
 
@@ -150,29 +163,36 @@ impl<'a> Run<'a> {
         self.pruned.get(&address(node)) == Some(&Pruned::Reported)
     }
 
-    /// `map` has the key `name`, which is not one of `fields`.
-    fn unknown(&self, map: &Node, name: &str, fields: &'static [&'static str]) {
-        self.unknown
-            .borrow_mut()
-            .push((address(map), name.to_owned(), fields));
+    /// `map` is read as a struct with `fields`.
+    fn reads(&self, map: &Node, fields: &'static [&'static str]) {
+        let mut all = self.fields.borrow_mut();
+        let of_map = all.entry(address(map)).or_default();
+        if !of_map.iter().any(|known| std::ptr::eq(*known, fields)) {
+            of_map.push(fields);
+        }
     }
 
+    /// A problem for every key of a struct that is none of its fields.
     fn unknown_fields(&self) -> Vec<Problem> {
-        let mut seen = HashSet::new();
         let mut found = Vec::new();
-        for (place, name, fields) in self.unknown.borrow().iter() {
-            if let Some(map) = find(self.root, *place)
-                && let Some(entry) = map.as_map().and_then(|map| map.entry(name))
-                && seen.insert(address(&entry.value))
+        for (place, fields) in self.fields.borrow().iter() {
+            let Some(at) = find(self.root, *place) else {
+                continue;
+            };
+            let Some(map) = at.as_map() else { continue };
+            let fields: Vec<&str> = fields.iter().copied().flatten().copied().collect();
+            for entry in map
+                .iter()
+                .filter(|entry| !fields.contains(&entry.key.as_str()))
             {
-                let (message, suggestion) = error::unknown("field", name, fields);
+                let (message, suggestion) = error::unknown("field", &entry.key, &fields);
                 let problem = Problem {
                     suggestion,
                     ..Problem::error(message)
                 };
-                found.push(problem.span(&entry.key_span).path(self.path_to(map)));
+                found.push(problem.span(&entry.key_span).path(self.path_to(at)));
                 if found.len() >= MOST {
-                    break;
+                    return found;
                 }
             }
         }
@@ -307,8 +327,8 @@ pub(crate) struct Decoder<'a> {
     run: &'a Run<'a>,
     /// Messages do not show the value.
     secret: bool,
-    /// A key that somebody else has read.
-    except: Option<&'static str>,
+    /// Values for the fields of a struct that are not written.
+    defaults: Option<&'a Node>,
 }
 
 impl<'a> Decoder<'a> {
@@ -317,7 +337,7 @@ impl<'a> Decoder<'a> {
             node,
             run,
             secret: false,
-            except: None,
+            defaults: None,
         }
     }
 
@@ -325,7 +345,7 @@ impl<'a> Decoder<'a> {
     fn over(self, node: &'a Node) -> Self {
         Self {
             node,
-            except: None,
+            defaults: None,
             ..self
         }
     }
@@ -411,26 +431,24 @@ impl<'a> Decoder<'a> {
         fields: Option<&'static [&'static str]>,
     ) -> Result<V::Value, DecodeError> {
         match (&self.node.value, fields) {
-            (Value::Map(map), _) => {
-                self.located(visitor.visit_map(Entries::new(map, self, fields)))
-            }
+            (Value::Map(_), _) => self.located(visitor.visit_map(Entries::new(self, fields))),
             // A section that is there but empty has its defaults.
-            (Value::Null, Some(_)) => self.located(visitor.visit_map(Entries::none(self))),
+            (Value::Null, Some(_)) => self.located(visitor.visit_map(Entries::new(self, fields))),
             (_, Some(_)) => Err(self.expected("a section (a map of settings)")),
             (_, None) => Err(self.expected("a map")),
         }
     }
 
-    fn optional<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn optional<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         const SWITCH: &str = "enabled";
         let mut enabled = true;
+        self.run.reads(self.node, &[SWITCH]);
         if let Some(switch) = self
             .node
             .get(SWITCH)
             .filter(|switch| !self.run.is_pruned(switch))
         {
             enabled = <bool as serde::Deserialize>::deserialize(self.over(switch))?;
-            self.except = Some(SWITCH);
         }
         self.located(visitor.visit_seq(Pair {
             enabled: Some(enabled),
@@ -476,7 +494,7 @@ impl<'de> serde::Deserializer<'de> for Decoder<'_> {
         let result = match &self.node.value {
             Value::Null => visitor.visit_unit(),
             Value::Seq(items) => visitor.visit_seq(Items::new(items, self)),
-            Value::Map(map) => visitor.visit_map(Entries::new(map, self, None)),
+            Value::Map(_) => visitor.visit_map(Entries::new(self, None)),
             Value::Scalar(scalar) => match scalar.meaning() {
                 Meaning::Bool(value) => visitor.visit_bool(value),
                 Meaning::Int(value) => signed(visitor, value),
@@ -560,6 +578,12 @@ impl<'de> serde::Deserializer<'de> for Decoder<'_> {
             ask::NODE => {
                 TAKEN.set(Some((self.node.clone(), self.run.path_to(self.node))));
                 self.located(visitor.visit_unit())
+            }
+            ask::PARTS => self.located(visitor.visit_seq(Shared(self))),
+            ask::OVER => {
+                let defaults = DEFAULTS.take();
+                let defaults = defaults.as_ref();
+                self.located(visitor.visit_newtype_struct(Decoder { defaults, ..self }))
             }
             _ => self.located(visitor.visit_newtype_struct(self)),
         }

@@ -123,35 +123,82 @@ impl<'de> SeqAccess<'de> for Pair<'_> {
     }
 }
 
-/// The entries of a map that are not left out; of a struct, those that it has a field for.
+/// The same node for every element: the parts of a squashed struct.
+pub(super) struct Shared<'a>(pub(super) Decoder<'a>);
+
+impl<'de> SeqAccess<'de> for Shared<'_> {
+    type Error = DecodeError;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, DecodeError> {
+        seed.deserialize(self.0)
+            .map(Some)
+            .map_err(|error| error.after(self.0))
+    }
+}
+
+/// The entries of a map that are not left out; of a struct, those that it has a field for, then its
+/// defaults for the rest.
 pub(super) struct Entries<'a> {
     entries: std::slice::Iter<'a, Entry>,
+    defaults: std::slice::Iter<'a, Entry>,
     decoder: Decoder<'a>,
     fields: Option<&'static [&'static str]>,
-    current: Option<&'a Node>,
+    current: Option<Decoder<'a>>,
 }
 
 impl<'a> Entries<'a> {
-    pub(super) fn new(
-        map: &'a Map,
-        decoder: Decoder<'a>,
-        fields: Option<&'static [&'static str]>,
-    ) -> Self {
+    /// Of the map that `decoder` stands at; of none when that is null.
+    pub(super) fn new(decoder: Decoder<'a>, fields: Option<&'static [&'static str]>) -> Self {
+        let entries = |node: &'a Node| node.as_map().map(Map::iter).unwrap_or_default();
+        let defaults = decoder
+            .defaults
+            .filter(|_| fields.is_some())
+            .map(entries)
+            .unwrap_or_default();
+        if let Some(fields) = fields {
+            decoder.run.reads(decoder.node, fields);
+        }
         Self {
-            entries: map.iter(),
+            entries: entries(decoder.node),
+            defaults,
             decoder,
             fields,
             current: None,
         }
     }
 
-    pub(super) fn none(decoder: Decoder<'a>) -> Self {
-        Self {
-            entries: [].iter(),
-            decoder,
-            fields: None,
-            current: None,
+    fn is_field(&self, key: &str) -> bool {
+        self.fields.is_none_or(|fields| fields.contains(&key))
+    }
+
+    /// The next key, and the decoder of its value.
+    fn next(&mut self) -> Option<(&'a str, Decoder<'a>)> {
+        let run = self.decoder.run;
+        while let Some(entry) = self.entries.next() {
+            if self.is_field(&entry.key) && !run.is_pruned(&entry.value) {
+                let mut decoder = self.decoder.over(&entry.value);
+                decoder.defaults = self
+                    .decoder
+                    .defaults
+                    .filter(|_| self.fields.is_some())
+                    .and_then(|node| node.get(&entry.key));
+                return Some((&entry.key, decoder));
+            }
         }
+        while let Some(entry) = self.defaults.next() {
+            let written = self
+                .decoder
+                .node
+                .get(&entry.key)
+                .is_some_and(|value| !run.is_pruned(value));
+            if self.is_field(&entry.key) && !written && !entry.value.is_null() {
+                return Some((&entry.key, self.decoder.over(&entry.value)));
+            }
+        }
+        None
     }
 }
 
@@ -162,52 +209,29 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, DecodeError> {
-        for entry in self.entries.by_ref() {
-            if self.decoder.run.is_pruned(&entry.value) {
-                continue;
-            }
-            let known = self
-                .fields
-                .is_some_and(|fields| fields.contains(&entry.key.as_str()));
-            if self.decoder.except == Some(entry.key.as_str()) && !known {
-                continue;
-            }
-            if let Some(fields) = self.fields
-                && !known
-            {
-                self.decoder
-                    .run
-                    .unknown(self.decoder.node, &entry.key, fields);
-                continue;
-            }
-            self.current = Some(&entry.value);
-            let decoder = self.decoder.over(&entry.value);
-            return seed
-                .deserialize(Key(&entry.key))
-                .map(Some)
-                .map_err(|error| {
-                    let mut error = error.at(decoder);
-                    error.key = true;
-                    error
-                });
-        }
-        Ok(None)
+        let Some((key, decoder)) = self.next() else {
+            return Ok(None);
+        };
+        self.current = Some(decoder);
+        seed.deserialize(Key(key)).map(Some).map_err(|error| {
+            let mut error = error.at(decoder);
+            error.key = true;
+            error
+        })
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
     ) -> Result<S::Value, DecodeError> {
-        let decoder = match self.current.take() {
-            Some(value) => self.decoder.over(value),
-            None => {
-                return Err(DecodeError::new(Kind::Other(
-                    "a value was asked for before its key".to_owned(),
-                )));
-            }
-        };
-        seed.deserialize(decoder)
-            .map_err(|error| error.after(decoder))
+        match self.current.take() {
+            Some(decoder) => seed
+                .deserialize(decoder)
+                .map_err(|error| error.after(decoder)),
+            None => Err(DecodeError::new(Kind::Other(
+                "a value was asked for before its key".to_owned(),
+            ))),
+        }
     }
 }
 

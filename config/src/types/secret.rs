@@ -11,9 +11,9 @@ use crate::decode::ask;
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
-const REDACTED: &str = "[REDACTED]";
-
 impl Secret {
+    pub(crate) const REDACTED: &str = "[REDACTED]";
+
     /// Hides `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -38,13 +38,13 @@ impl From<&str> for Secret {
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(REDACTED)
+        f.write_str(Self::REDACTED)
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(REDACTED)
+        f.write_str(Self::REDACTED)
     }
 }
 
@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(REDACTED)
+        serializer.serialize_str(Self::REDACTED)
     }
 }
 
