@@ -1,0 +1,151 @@
+//! Opens files only where the operator said that logs are.
+//!
+//! Whoever may write into a log folder may plant a symbolic link there, to a secret of the machine that only the
+//! agent can read. So a path is resolved first, must end beneath one of the configured roots, and is then opened
+//! from that root with symbolic links forbidden: what is swapped in between makes the opening fail.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+
+/// The directories beneath which files may lie.
+#[derive(Debug, Default)]
+pub(crate) struct Roots {
+    configured: Vec<PathBuf>,
+    resolved: Vec<PathBuf>,
+}
+
+impl Roots {
+    pub(crate) fn new(mut configured: Vec<PathBuf>) -> Self {
+        configured.sort_unstable();
+        configured.dedup();
+        let mut roots = Self {
+            configured,
+            resolved: Vec::new(),
+        };
+        roots.refresh();
+        roots
+    }
+
+    /// Resolves the roots anew: one may have been mounted late.
+    pub(crate) fn refresh(&mut self) {
+        self.resolved = self
+            .configured
+            .iter()
+            .filter_map(|root| root.canonicalize().ok())
+            .collect();
+    }
+
+    /// Whether a resolved path lies beneath a root.
+    pub(crate) fn contain(&self, resolved: &Path) -> bool {
+        self.resolved.iter().any(|root| resolved.starts_with(root))
+    }
+
+    /// Opens a regular file for reading. `resolved` has no symbolic links.
+    pub(crate) fn open(&self, resolved: &Path) -> io::Result<File> {
+        let root = self
+            .resolved
+            .iter()
+            .find(|root| resolved.starts_with(root) && resolved != root.as_path())
+            .ok_or_else(|| {
+                io::Error::new(io::ErrorKind::PermissionDenied, "not beneath a log root")
+            })?;
+        let below = resolved.strip_prefix(root).map_err(io::Error::other)?;
+        // A FIFO must not block the open, a terminal not become ours.
+        let flags =
+            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let directory = rustix::fs::openat(
+            CWD,
+            root,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let file = match rustix::fs::openat2(&directory, below, flags, Mode::empty(), resolve) {
+            Ok(file) => file,
+            // Kernels before 5.6, and sandboxes that don't know the call.
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
+                checked_open(&directory, below, flags, resolved)?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let file = File::from(file);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
+        Ok(file)
+    }
+}
+
+/// Opens first and asks afterwards where that led.
+fn checked_open(
+    directory: &OwnedFd,
+    below: &Path,
+    flags: OFlags,
+    resolved: &Path,
+) -> io::Result<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    let file = rustix::fs::openat(directory, below, flags, Mode::empty())?;
+    let opened = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    if opened != resolved {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "a symbolic link took its place",
+        ));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_planted_link_opens_nothing() {
+        let outside = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let secret = outside.path().join("secret");
+        std::fs::write(&secret, "x").unwrap();
+        let base = root.path().canonicalize().unwrap();
+        std::fs::create_dir(base.join("pod")).unwrap();
+        std::fs::write(base.join("pod/0.log"), "x").unwrap();
+        symlink(&secret, base.join("link")).unwrap();
+        symlink(outside.path(), base.join("dir")).unwrap();
+        rustix::fs::mkfifoat(CWD, base.join("fifo"), Mode::RUSR).unwrap();
+
+        let roots = Roots::new(vec![root.path().to_owned()]);
+        assert!(roots.open(&base.join("pod/0.log")).is_ok());
+        for refused in [
+            "link",
+            "dir/secret",
+            "fifo",
+            "pod",
+            "missing",
+            "pod/../../x",
+        ] {
+            assert!(roots.open(&base.join(refused)).is_err(), "{refused}");
+        }
+        assert!(roots.open(&secret).is_err());
+        assert!(roots.open(&base).is_err());
+    }
+
+    #[test]
+    fn a_root_may_appear_late() {
+        let parent = tempfile::tempdir().unwrap();
+        let late = parent.path().canonicalize().unwrap().join("late");
+        let mut roots = Roots::new(vec![late.clone()]);
+        assert!(!roots.contain(&late.join("a")));
+        std::fs::create_dir(&late).unwrap();
+        std::fs::write(late.join("a"), "x").unwrap();
+        roots.refresh();
+        assert!(roots.contain(&late.join("a")));
+        assert!(roots.open(&late.join("a")).is_ok());
+    }
+}

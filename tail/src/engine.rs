@@ -1,0 +1,705 @@
+//! The engine: one turn after the other, on one thread, with no clock of its own.
+//!
+//! A turn takes the acknowledgements that came back, looks at the directories when that is due, reads what there is to read until
+//! nothing is left or too much is in flight, releases files that are done, and says which positions to save.
+
+mod adopt;
+mod read;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use crate::container::{Parser, StdStream};
+use crate::discovery::{Discovery, modified};
+use crate::identity::{Inode, Position};
+use crate::pattern::{Exclude, Pattern, PatternError};
+use crate::positions::{self, Entry};
+use crate::settings::{Framing, Settings};
+use crate::sink::{Answers, Sink};
+use crate::stats::{Stats, add, set};
+use read::{Out, Outcome, Reading};
+use stream::{Generation, Stream};
+
+/// A rotated file's last line without newline is taken for complete after this long, when the settings don't say.
+const TAIL_WAIT: Duration = Duration::from_secs(1);
+/// A file that could not be opened is tried again after this long.
+const RETRY: Duration = Duration::from_secs(1);
+/// How many descriptors are given up when the system has no more.
+const GIVE_UP: usize = 16;
+/// A rotated file that fails to open this often is given up.
+const FAILURES: u32 = 5;
+
+/// What a turn ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// There is more to read at once.
+    Busy,
+    /// Nothing to do until the next poll.
+    Idle,
+    /// Too much is in flight: nothing to read until an acknowledgement comes.
+    Full,
+}
+
+/// What the checkpoint held when the engine began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// There never was one.
+    Fresh,
+    /// It was read.
+    Kept,
+    /// It is damaged: whatever is there has to be read again.
+    Lost,
+}
+
+pub(crate) struct Engine<S> {
+    settings: Settings,
+    sink: S,
+    stats: Arc<Stats>,
+    answers: Arc<Answers>,
+    discovery: Discovery,
+    parser: Parser,
+    buffer: Vec<u8>,
+
+    streams: BTreeMap<u64, Stream>,
+    by_path: HashMap<PathBuf, u64>,
+    by_directory: HashMap<PathBuf, BTreeSet<u64>>,
+    /// Which stream and generation a file is.
+    inodes: HashMap<Inode, (u64, u64)>,
+    /// What the checkpoint says of streams that were not found yet, by directory and name.
+    remembered: HashMap<PathBuf, BTreeMap<OsString, Vec<Entry>>>,
+
+    fresh: bool,
+    lost: bool,
+    first_scan: bool,
+    started: Instant,
+    started_wall: i64,
+    scans: u64,
+    next_scan: Instant,
+    scan_cost: Duration,
+    /// Descriptors held, as of the beginning of the turn and those opened since.
+    open: usize,
+    next_stream: u64,
+    next_generation: u64,
+    clock: u64,
+    dirty: bool,
+    next_save: Instant,
+    stopping: bool,
+    pending_answers: Vec<crate::sink::Answer>,
+}
+
+impl<S: Sink> Engine<S> {
+    pub(crate) fn new(
+        settings: Settings,
+        sink: S,
+        positions: Vec<Entry>,
+        memory: Memory,
+        now: Instant,
+    ) -> Result<Self, PatternError> {
+        let mut patterns = Vec::new();
+        for include in &settings.include {
+            patterns.extend(Pattern::parse(include)?);
+        }
+        let exclude = Exclude::parse(&settings.exclude)?;
+        let discovery = Discovery::new(patterns, exclude, &settings.link_roots);
+        let mut remembered: HashMap<PathBuf, BTreeMap<OsString, Vec<Entry>>> = HashMap::new();
+        for entry in positions {
+            if let (Some(directory), Some(name)) = (entry.stream.parent(), entry.stream.file_name())
+            {
+                let names = remembered.entry(directory.to_owned()).or_default();
+                names.entry(name.to_owned()).or_default().push(entry);
+            }
+        }
+        let parser = match settings.framing {
+            Framing::Lines => Parser::default(),
+            Framing::Container { format, .. } => Parser::new(format),
+        };
+        Ok(Self {
+            sink,
+            stats: Arc::default(),
+            answers: Arc::default(),
+            discovery,
+            parser,
+            buffer: Vec::new(),
+            streams: BTreeMap::new(),
+            by_path: HashMap::new(),
+            by_directory: HashMap::new(),
+            inodes: HashMap::new(),
+            remembered,
+            fresh: memory == Memory::Fresh,
+            lost: memory == Memory::Lost,
+            first_scan: true,
+            started: now,
+            started_wall: adopt::wall_nanos(),
+            scans: 0,
+            next_scan: now,
+            scan_cost: Duration::ZERO,
+            open: 0,
+            next_stream: 0,
+            next_generation: 0,
+            clock: 0,
+            dirty: false,
+            next_save: now,
+            stopping: false,
+            pending_answers: Vec::new(),
+            settings,
+        })
+    }
+
+    pub(crate) fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
+    }
+
+    pub(crate) fn answers(&self) -> Arc<Answers> {
+        Arc::clone(&self.answers)
+    }
+
+    /// Reads nothing more; answers are still taken.
+    pub(crate) fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    pub(crate) fn poll_interval(&self) -> Duration {
+        self.settings.poll_interval
+    }
+
+    /// How long the last look at the directories took.
+    pub(crate) fn scan_cost(&self) -> Duration {
+        self.scan_cost
+    }
+
+    /// Looks at the directories again no sooner than this.
+    pub(crate) fn delay_scan(&mut self, until: Instant) {
+        self.next_scan = self.next_scan.max(until);
+    }
+
+    pub(crate) fn turn(&mut self, now: Instant) -> Turn {
+        self.take_answers(now);
+        if self.stopping {
+            return Turn::Idle;
+        }
+        if now >= self.next_scan {
+            self.next_scan = now + self.settings.poll_interval;
+            let begun = Instant::now();
+            self.reconcile(now);
+            self.scan_cost = begun.elapsed();
+        }
+        self.open = self.streams.values().map(Stream::open_files).sum();
+        let turn = self.read_all(now);
+        self.settle(now);
+        self.sink.flush();
+        set(
+            &self.stats.streams,
+            self.streams.len().try_into().unwrap_or(u64::MAX),
+        );
+        set(&self.stats.in_flight, self.answers.in_flight());
+        self.open = self.streams.values().map(Stream::open_files).sum();
+        set(
+            &self.stats.open_files,
+            self.open.try_into().unwrap_or(u64::MAX),
+        );
+        turn
+    }
+
+    /// What to save now, if anything: at most once an interval, or at once when `force` says so.
+    pub(crate) fn positions(&mut self, now: Instant, force: bool) -> Option<Vec<u8>> {
+        if !self.dirty || (now < self.next_save && !force) {
+            return None;
+        }
+        self.dirty = false;
+        self.next_save = now + self.settings.checkpoint_interval;
+        let mut writer = positions::Writer::new();
+        for stream in self.streams.values() {
+            let path = stream.path();
+            for generation in stream.generations.iter().filter(|g| !g.lost) {
+                writer.entry(
+                    path.as_os_str(),
+                    generation.path.file_name().unwrap_or_default(),
+                    generation.inode,
+                    generation.fingerprint,
+                    generation.committed,
+                    generation.size,
+                    generation.ignored,
+                );
+            }
+        }
+        for entry in self
+            .remembered
+            .values()
+            .flat_map(BTreeMap::values)
+            .flatten()
+        {
+            writer.entry(
+                entry.stream.as_os_str(),
+                &entry.name,
+                entry.inode,
+                entry.fingerprint,
+                entry.committed,
+                entry.size,
+                entry.ignored,
+            );
+        }
+        Some(writer.finish())
+    }
+
+    fn take_answers(&mut self, now: Instant) {
+        let mut pending = std::mem::take(&mut self.pending_answers);
+        self.answers.take(&mut pending);
+        for answer in pending.drain(..) {
+            if let Some(stream) = self.streams.get_mut(&answer.stream) {
+                self.dirty |= stream.answer(answer.sequence, answer.delivered, now);
+            }
+            if !answer.delivered && !self.stopping {
+                add(&self.stats.rewound, 1);
+            }
+        }
+        self.pending_answers = pending;
+    }
+
+    /// Reads round after round, one chunk of each stream, so that none waits for another's backlog.
+    fn read_all(&mut self, now: Instant) -> Turn {
+        let begun = Instant::now();
+        let mut ids: Vec<u64> = self.streams.keys().copied().collect();
+        while !ids.is_empty() {
+            let mut index = 0;
+            while let Some(id) = ids.get(index) {
+                if self.answers.in_flight() >= self.settings.max_in_flight_bytes {
+                    return Turn::Full;
+                }
+                let Some(mut stream) = self.streams.remove(id) else {
+                    ids.swap_remove(index);
+                    continue;
+                };
+                let more = self.advance(&mut stream, now);
+                self.streams.insert(stream.id, stream);
+                if more {
+                    index += 1;
+                } else {
+                    ids.swap_remove(index);
+                }
+            }
+            if begun.elapsed() >= self.settings.poll_interval {
+                return Turn::Busy;
+            }
+        }
+        Turn::Idle
+    }
+
+    /// Reads one chunk of the oldest generation that has something. `false`: there is nothing to read.
+    fn advance(&mut self, stream: &mut Stream, now: Instant) -> bool {
+        if stream.paused_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        let mut index = 0;
+        while let Some(generation) = stream.generations.get_mut(index) {
+            if generation.ignored || generation.lost {
+                index += 1;
+                continue;
+            }
+            if refresh(generation, now) == Refresh::Changed {
+                self.truncated(stream, index, now);
+                return true;
+            }
+            if generation.size > generation.seen {
+                if !self.ensure_open(generation, now) {
+                    // Whatever comes later has to wait for it, unless it is gone.
+                    if generation.lost {
+                        continue;
+                    }
+                    return false;
+                }
+                match self.read(stream, index, false, now) {
+                    Outcome::Took => return true,
+                    Outcome::Truncated => {
+                        self.truncated(stream, index, now);
+                        return true;
+                    }
+                    Outcome::Failed => return false,
+                    Outcome::Waiting => {}
+                }
+            }
+            let Some(generation) = stream.generations.get_mut(index) else {
+                break;
+            };
+            if generation.drained {
+                index += 1;
+                continue;
+            }
+            let unfinished = generation.seen > generation.read.offset;
+            let quiet = now.duration_since(generation.grown_at);
+            if generation.live {
+                let period = match self.settings.framing {
+                    Framing::Lines => self.settings.force_flush_period,
+                    Framing::Container { .. } => None,
+                };
+                let due = unfinished && period.is_some_and(|period| quiet >= period);
+                return due && self.flush(stream, index, now);
+            }
+            if unfinished {
+                let wait = self.settings.force_flush_period.unwrap_or(TAIL_WAIT);
+                return quiet >= wait && self.flush(stream, index, now);
+            }
+            if !successor_begun(stream, index, now) {
+                return false;
+            }
+            let Some(generation) = stream.generations.get_mut(index) else {
+                break;
+            };
+            // The writer has moved on; what it wrote before is visible by now.
+            if generation.checked {
+                generation.drained = true;
+                index += 1;
+            } else {
+                generation.checked = true;
+            }
+        }
+        false
+    }
+
+    /// Takes the last line without its newline.
+    fn flush(&mut self, stream: &mut Stream, index: usize, now: Instant) -> bool {
+        if let Some(generation) = stream.generations.get_mut(index)
+            && !self.ensure_open(generation, now)
+        {
+            return false;
+        }
+        self.read(stream, index, true, now) == Outcome::Took
+    }
+
+    fn read(&mut self, stream: &mut Stream, index: usize, rest: bool, now: Instant) -> Outcome {
+        self.clock += 1;
+        if let Some(generation) = stream.generations.get_mut(index) {
+            generation.used = self.clock;
+            generation.checked = false;
+        }
+        self.reading(now).chunk(stream, index, rest)
+    }
+
+    fn reading(&mut self, now: Instant) -> Reading<'_, S> {
+        Reading {
+            out: Out {
+                settings: &self.settings,
+                sink: &mut self.sink,
+                stats: &self.stats,
+            },
+            buffer: &mut self.buffer,
+            parser: &mut self.parser,
+            answers: &self.answers,
+            dirty: &mut self.dirty,
+            now,
+        }
+    }
+
+    /// A file lost what had been read of it: it is a new one now. What it had may live on in a copy.
+    fn truncated(&mut self, stream: &mut Stream, index: usize, now: Instant) {
+        add(&self.stats.truncated, 1);
+        self.dirty = true;
+        let Some(old) = stream.generations.get(index) else {
+            return;
+        };
+        let (fingerprint, at, id) = (old.fingerprint, old.read, old.id);
+        let copy = self.find_copy(stream, fingerprint, at);
+        self.next_generation += 1;
+        let Some(index) = stream.generations.iter().position(|g| g.id == id) else {
+            return;
+        };
+        let Some(old) = stream.generations.get_mut(index) else {
+            return;
+        };
+        let mut new = Generation::new(self.next_generation, old.inode, old.path.clone(), now);
+        new.file = old.file.take();
+        new.live = old.live;
+        new.removed = old.removed;
+        new.located = old.located;
+        new.used = self.clock;
+        new.size = new
+            .file
+            .as_ref()
+            .and_then(|file| file.metadata().ok())
+            .map_or(0, |m| m.size());
+        let unread = old.size > old.read.offset;
+        old.live = false;
+        tracing::info!(file = %old.path.display(), copy = copy.is_some(), "log truncated");
+        match copy {
+            Some((file, inode, path)) => {
+                old.size = file
+                    .metadata()
+                    .map_or(old.read.offset, |metadata| metadata.size());
+                old.seen = old.read.offset;
+                old.inode = inode;
+                old.path = path;
+                old.file = Some(file);
+                old.removed = false;
+                old.grown_at = now;
+                self.inodes.insert(inode, (stream.id, id));
+            }
+            None => {
+                old.removed = true;
+                old.lost = true;
+                if unread {
+                    let path = old.path.clone();
+                    self.gap(&path, "it was truncated before it was read");
+                }
+            }
+        }
+        self.inodes.insert(new.inode, (stream.id, new.id));
+        stream.generations.insert(index + 1, new);
+    }
+
+    /// Ends what waited long enough, releases what is done.
+    fn settle(&mut self, now: Instant) {
+        let ids: Vec<u64> = self.streams.keys().copied().collect();
+        for id in ids {
+            let Some(mut stream) = self.streams.remove(&id) else {
+                continue;
+            };
+            self.end_chains(&mut stream, now);
+            self.release(&mut stream, now);
+            if stream.is_finished() {
+                self.forget_stream(&stream);
+                self.dirty = true;
+            } else {
+                self.streams.insert(id, stream);
+            }
+        }
+    }
+
+    fn end_chains(&mut self, stream: &mut Stream, now: Instant) {
+        for which in [StdStream::Stdout, StdStream::Stderr] {
+            let [stdout, stderr] = &stream.chains;
+            let chain = match which {
+                StdStream::Stdout => stdout,
+                StdStream::Stderr => stderr,
+            };
+            let waited = chain.last.map(|last| now.duration_since(last));
+            let at_end = || {
+                stream
+                    .generations
+                    .iter()
+                    .all(|g| g.ignored || g.lost || g.at_end())
+            };
+            if waited.is_some_and(|waited| waited >= self.settings.partial_timeout) && at_end() {
+                self.reading(now).end_chain(stream, which);
+            }
+        }
+    }
+
+    fn release(&mut self, stream: &mut Stream, now: Instant) {
+        let mut index = 0;
+        while let Some(generation) = stream.generations.get_mut(index) {
+            let quiet = now.duration_since(generation.grown_at);
+            let done = generation.settled() && generation.at_end();
+            let drop_it = if generation.ignored {
+                generation.removed
+            } else if generation.lost {
+                generation.settled() || generation.committed == generation.queued
+            } else if generation.removed {
+                done && (quiet >= self.settings.removed_quiet || generation.file.is_none())
+            } else {
+                if !generation.live && done && quiet >= self.settings.rotate_quiet {
+                    generation.file = None;
+                }
+                false
+            };
+            if drop_it {
+                let generation = stream.generations.remove(index);
+                if self.inodes.get(&generation.inode) == Some(&(stream.id, generation.id)) {
+                    self.inodes.remove(&generation.inode);
+                }
+                self.dirty = true;
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    fn forget_stream(&mut self, stream: &Stream) {
+        self.by_path.remove(&stream.path());
+        if let Some(ids) = self.by_directory.get_mut(&stream.directory) {
+            ids.remove(&stream.id);
+            if ids.is_empty() {
+                self.by_directory.remove(&stream.directory);
+            }
+        }
+    }
+
+    /// Opens a generation's file, if it isn't. `false`: not now, or (it is `lost` then) never again.
+    fn ensure_open(&mut self, generation: &mut Generation, now: Instant) -> bool {
+        if generation.file.is_some() {
+            return true;
+        }
+        if generation.retry_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        match self.open_file(&generation.path, generation.inode) {
+            // Of the live one a read tells whether it was truncated; another must prove that it is no other file.
+            Ok(file) if generation.live || adopt::is_same(generation, &file) => {
+                generation.retry_at = None;
+                generation.failures = 0;
+                generation.file = Some(file);
+                return true;
+            }
+            Err(Unopened::Exhausted) => {
+                generation.retry_at = Some(now + RETRY);
+                return false;
+            }
+            Ok(_) | Err(Unopened::Failed) => {}
+        }
+        generation.retry_at = Some(now + RETRY);
+        generation.failures += 1;
+        // A live one may become readable; the others only keep their successors waiting.
+        if generation.removed || (!generation.live && generation.failures >= FAILURES) {
+            generation.lost = true;
+            if generation.size > generation.read.offset {
+                self.gap(&generation.path, "it could not be opened any more");
+            }
+        }
+        false
+    }
+
+    /// Opens the file at a path, if it is the one with that inode.
+    fn open_file(&mut self, path: &Path, inode: Inode) -> Result<File, Unopened> {
+        if self.open >= self.settings.max_open_files {
+            self.close_idle(1);
+        }
+        let mut opened = self.discovery.roots.open(path);
+        if opened.as_ref().is_err_and(is_exhausted) {
+            add(&self.stats.descriptor_errors, 1);
+            self.close_idle(GIVE_UP);
+            opened = self.discovery.roots.open(path);
+        }
+        match opened {
+            Ok(file) => match file.metadata() {
+                Ok(metadata) if (metadata.dev(), metadata.ino()) == inode => {
+                    self.open += 1;
+                    Ok(file)
+                }
+                _ => Err(Unopened::Failed),
+            },
+            Err(error) if is_exhausted(&error) => Err(Unopened::Exhausted),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    add(&self.stats.read_errors, 1);
+                    tracing::debug!(file = %path.display(), %error, "open");
+                }
+                Err(Unopened::Failed)
+            }
+        }
+    }
+
+    /// Gives up the descriptors of the files that were idle longest and can be opened again.
+    fn close_idle(&mut self, count: usize) {
+        let mut idle: Vec<(bool, u64, u64, u64)> = self
+            .streams
+            .values()
+            .flat_map(|stream| stream.generations.iter().map(move |g| (stream.id, g)))
+            .filter(|(_, g)| g.file.is_some() && !g.removed)
+            .map(|(stream, g)| (!g.at_end(), g.used, stream, g.id))
+            .collect();
+        idle.sort_unstable();
+        for (_, _, stream, id) in idle.into_iter().take(count) {
+            let found = self
+                .streams
+                .get_mut(&stream)
+                .and_then(|stream| stream.generations.iter_mut().find(|g| g.id == id));
+            if let Some(generation) = found {
+                generation.file = None;
+                self.open = self.open.saturating_sub(1);
+            }
+        }
+    }
+}
+
+/// Why a file was not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unopened {
+    /// There are no descriptors left.
+    Exhausted,
+    /// It is gone, another one, or forbidden.
+    Failed,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Refresh {
+    Same,
+    Changed,
+}
+
+/// Looks how large a file is now.
+fn refresh(generation: &mut Generation, now: Instant) -> Refresh {
+    let metadata = match &generation.file {
+        Some(file) => file.metadata(),
+        None if generation.live => fs::metadata(&generation.path),
+        // Listings say when a closed one grows.
+        None => return Refresh::Same,
+    };
+    let Ok(metadata) = metadata else {
+        return Refresh::Same;
+    };
+    if (metadata.dev(), metadata.ino()) != generation.inode {
+        return Refresh::Same;
+    }
+    if metadata.nlink() == 0 && !generation.removed {
+        generation.removed = true;
+        generation.live = false;
+        generation.grown_at = now;
+    }
+    let written = modified(&metadata);
+    let size = metadata.size();
+    if size < generation.read.offset {
+        return Refresh::Changed;
+    }
+    if size != generation.size || written != generation.modified {
+        // Cut and grown to the same length again, perhaps.
+        let intact = match &generation.file {
+            Some(file) if size == generation.size && size > 0 => {
+                Position::read(file, generation.read.offset)
+                    .map_or(true, |at| at == Some(generation.read))
+            }
+            _ => true,
+        };
+        if !intact {
+            return Refresh::Changed;
+        }
+        if size < generation.seen {
+            generation.seen = generation.read.offset;
+        }
+        generation.size = size;
+        generation.modified = written;
+        generation.grown_at = now;
+    }
+    Refresh::Same
+}
+
+/// Whether a younger generation has begun to be written.
+fn successor_begun(stream: &mut Stream, index: usize, now: Instant) -> bool {
+    let mut begun = false;
+    for generation in stream
+        .generations
+        .iter_mut()
+        .skip(index + 1)
+        .filter(|g| !g.ignored)
+    {
+        // A truncation shows when it is read.
+        let _looked: Refresh = refresh(generation, now);
+        begun |= generation.size > 0 || generation.read.offset > 0;
+    }
+    begun
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}

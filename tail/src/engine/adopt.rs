@@ -1,0 +1,573 @@
+//! From what lies in the directories to streams and their generations.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Engine;
+use super::stream::{Generation, Stream};
+use crate::container::path;
+use crate::discovery::{Found, Listing, Scan, modified};
+use crate::identity::{Fingerprint, Inode, Position};
+use crate::positions::Entry;
+use crate::settings::StartAt;
+use crate::sink::{Sink, Source};
+use crate::stats::add;
+
+/// What a checkpoint remembers of files whose directory does not appear is forgotten after this long.
+const FORGET_AFTER: Duration = Duration::from_secs(300);
+
+impl<S: Sink> Engine<S> {
+    /// Brings the streams in line with what lies in the directories.
+    pub(super) fn reconcile(&mut self, now: Instant) {
+        self.scans += 1;
+        let Scan { changed, gone } = self.discovery.scan(now, &self.stats);
+        for directory in &gone {
+            for id in self.streams_of(directory) {
+                for generation in self
+                    .streams
+                    .get_mut(&id)
+                    .into_iter()
+                    .flat_map(|s| &mut s.generations)
+                {
+                    if generation.path.parent() == Some(directory) {
+                        leave(generation, now);
+                    }
+                }
+            }
+        }
+        for listing in &changed {
+            self.locate(listing, now);
+        }
+        for listing in &changed {
+            self.adopt(listing, now);
+        }
+        self.forget(now);
+        self.first_scan = false;
+    }
+
+    fn streams_of(&self, directory: &Path) -> Vec<u64> {
+        self.by_directory
+            .get(directory)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    /// Says of every known generation of a directory where it is now.
+    fn locate(&mut self, listing: &Listing, now: Instant) {
+        for found in &listing.files {
+            let Some(&(stream_id, id)) = self.inodes.get(&found.inode) else {
+                continue;
+            };
+            let path = listing.directory.join(&found.name);
+            let Some(stream) = self.streams.get_mut(&stream_id) else {
+                continue;
+            };
+            let live = stream.directory == listing.directory && stream.name == found.name;
+            let Some(generation) = stream.generations.iter_mut().find(|g| g.id == id) else {
+                continue;
+            };
+            if generation.located == self.scans && generation.live {
+                continue;
+            }
+            // A descriptor keeps an inode from being used again; without one the file has to prove itself.
+            if generation.file.is_none()
+                && (generation.path != path || found.size < generation.size)
+                && !self
+                    .discovery
+                    .roots
+                    .open(&path)
+                    .is_ok_and(|file| is_same(generation, &file))
+            {
+                leave(generation, now);
+                generation.lost = true;
+                let unread = generation.size > generation.read.offset && !generation.ignored;
+                self.inodes.remove(&found.inode);
+                if unread {
+                    self.gap(&path, "its inode belongs to another file now");
+                }
+                continue;
+            }
+            if generation.live && !live {
+                generation.grown_at = now;
+            }
+            generation.path = path;
+            generation.live = live;
+            generation.removed = false;
+            generation.located = self.scans;
+            if generation.file.is_none() {
+                generation.size = generation.size.max(found.size);
+            }
+        }
+        for id in self.streams_of(&listing.directory) {
+            for generation in self
+                .streams
+                .get_mut(&id)
+                .into_iter()
+                .flat_map(|s| &mut s.generations)
+            {
+                if generation.located != self.scans
+                    && generation.path.parent() == Some(&listing.directory)
+                {
+                    leave(generation, now);
+                }
+            }
+        }
+    }
+
+    /// Finds new streams and new generations in a directory.
+    fn adopt(&mut self, listing: &Listing, now: Instant) {
+        let directory = &listing.directory;
+        let mut bases: BTreeSet<OsString> = self
+            .streams_of(directory)
+            .into_iter()
+            .filter_map(|id| self.streams.get(&id).map(|stream| stream.name.clone()))
+            .collect();
+        bases.extend(
+            self.remembered
+                .get(directory)
+                .into_iter()
+                .flat_map(|names| names.keys().cloned()),
+        );
+        let by_name: HashMap<&OsStr, &Found> = listing
+            .files
+            .iter()
+            .map(|found| (found.name.as_os_str(), found))
+            .collect();
+        let mut beside = Vec::new();
+        for found in &listing.files {
+            if !self.inodes.contains_key(&found.inode) {
+                if found.matched.is_some() {
+                    bases.insert(found.name.clone());
+                } else if !found.excluded {
+                    beside.push(found);
+                }
+            }
+        }
+        for base in bases {
+            let live = by_name.get(base.as_os_str()).copied();
+            self.base(listing, &base, live, &beside, now);
+        }
+    }
+
+    /// Brings one stream in line. `beside` are the unknown files that no pattern matches.
+    fn base(
+        &mut self,
+        listing: &Listing,
+        base: &OsStr,
+        live: Option<&Found>,
+        beside: &[&Found],
+        now: Instant,
+    ) {
+        let directory = &listing.directory;
+        let path = directory.join(base);
+        let existing = self.by_path.get(&path).copied();
+        let remembered = self.recall(directory, base);
+        let history = existing.is_some() || !remembered.is_empty();
+        let new_live =
+            live.filter(|found| found.matched.is_some() && !self.inodes.contains_key(&found.inode));
+        let mut siblings: Vec<&Found> = beside
+            .iter()
+            .copied()
+            .filter(|found| is_rotation(base, &found.name))
+            .collect();
+        if new_live.is_none() && remembered.is_empty() && (!history || siblings.is_empty()) {
+            return;
+        }
+        let known = existing.and_then(|id| self.streams.remove(&id));
+        let is_new = known.is_none();
+        let mut stream = known.unwrap_or_else(|| {
+            let display = live
+                .and_then(|found| found.matched.as_deref())
+                .unwrap_or(&path);
+            self.new_stream(directory, base, display)
+        });
+        for entry in remembered {
+            self.restore(&mut stream, &entry, &listing.files, now);
+        }
+        // Only what was not found by its inode is new.
+        siblings.retain(|found| !self.inodes.contains_key(&found.inode));
+        siblings.sort_by(|a, b| {
+            (a.modified, age_of(base, &a.name)).cmp(&(b.modified, age_of(base, &b.name)))
+        });
+        let at_live = stream.generations.iter().position(|known| known.live);
+        let mut place = at_live.unwrap_or(stream.generations.len());
+        for found in siblings {
+            let mut generation = self.begin(directory.join(&found.name), found, now);
+            // While the file at the path is the same, what appears beside it may be a copy of it.
+            let is_copy = stream
+                .generations
+                .iter()
+                .find(|known| known.live)
+                .is_some_and(|known| {
+                    known.fingerprint.len > 0
+                        && generation
+                            .file
+                            .as_ref()
+                            .is_some_and(|file| is_same(known, file))
+                });
+            let written_since = found.modified >= self.started_wall;
+            let wanted = history || self.lost || (!self.first_scan && written_since);
+            if is_copy || !wanted {
+                generation.ignored = true;
+                generation.file = None;
+            }
+            self.insert(&mut stream, place, generation);
+            place += 1;
+        }
+        if let Some(found) = new_live.filter(|found| !self.inodes.contains_key(&found.inode)) {
+            if stream.generations.iter().any(|known| !known.ignored) {
+                add(&self.stats.rotated, 1);
+            }
+            for known in &mut stream.generations {
+                known.live = false;
+            }
+            let mut generation = self.begin(path, found, now);
+            generation.live = true;
+            if !history && self.skips_what_is_there(found) {
+                self.start_at_end(&mut generation);
+            }
+            let place = stream.generations.len();
+            self.insert(&mut stream, place, generation);
+        }
+        self.dirty = true;
+        if stream.is_finished() {
+            self.forget_stream(&stream);
+            return;
+        }
+        if is_new {
+            match &stream.source.container {
+                Some(at) => tracing::info!(
+                    target = %format_args!("{}/{}:{}", at.namespace, at.pod, at.container),
+                    "opened log stream"
+                ),
+                None => tracing::info!(target = %stream.source.path, "opened log stream"),
+            }
+        }
+        self.streams.insert(stream.id, stream);
+    }
+
+    /// Whether a file that nothing is known of is begun at its end.
+    fn skips_what_is_there(&self, found: &Found) -> bool {
+        let at_end = self.first_scan && self.fresh && self.settings.start_at == StartAt::End;
+        let too_old = self.settings.exclude_older_than.is_some_and(|limit| {
+            let age = i128::from(wall_nanos()) - i128::from(found.modified);
+            age > i128::try_from(limit.as_nanos()).unwrap_or(i128::MAX)
+        });
+        at_end || too_old
+    }
+
+    fn start_at_end(&mut self, generation: &mut Generation) {
+        let Some(file) = &generation.file else { return };
+        let end = file
+            .metadata()
+            .and_then(|metadata| Position::read(file, metadata.size()));
+        match end {
+            Ok(Some(end)) => generation.resume(end),
+            // It shrank this moment; all that it has is new then.
+            Ok(None) => {}
+            Err(error) => tracing::debug!(file = %generation.path.display(), %error, "read"),
+        }
+    }
+
+    /// A generation that is read from its beginning.
+    fn begin(&mut self, path: PathBuf, found: &Found, now: Instant) -> Generation {
+        self.next_generation += 1;
+        let mut generation = Generation::new(self.next_generation, found.inode, path, now);
+        generation.size = found.size;
+        generation.modified = found.modified;
+        generation.located = self.scans;
+        if let Ok(file) = self.open_file(&generation.path, generation.inode) {
+            match Fingerprint::read(&file, self.settings.fingerprint_size) {
+                Ok(fingerprint) => generation.fingerprint = fingerprint,
+                Err(error) => {
+                    add(&self.stats.read_errors, 1);
+                    tracing::debug!(file = %generation.path.display(), %error, "read");
+                }
+            }
+            generation.file = Some(file);
+            self.clock += 1;
+            generation.used = self.clock;
+        }
+        generation
+    }
+
+    fn insert(&mut self, stream: &mut Stream, place: usize, generation: Generation) {
+        self.inodes
+            .insert(generation.inode, (stream.id, generation.id));
+        stream
+            .generations
+            .insert(place.min(stream.generations.len()), generation);
+    }
+
+    fn new_stream(&mut self, directory: &Path, base: &OsStr, display: &Path) -> Stream {
+        self.next_stream += 1;
+        let id = self.next_stream;
+        let text = display.to_string_lossy().into_owned();
+        let source = Source {
+            id,
+            name: base.to_string_lossy().into_owned(),
+            container: path::parse(&text),
+            path: text,
+        };
+        let stream = Stream::new(id, directory.to_owned(), base.to_owned(), Arc::new(source));
+        self.by_path.insert(stream.path(), id);
+        self.by_directory
+            .entry(directory.to_owned())
+            .or_default()
+            .insert(id);
+        stream
+    }
+
+    /// Takes what the checkpoint says of a stream.
+    fn recall(&mut self, directory: &Path, base: &OsStr) -> Vec<Entry> {
+        let Some(names) = self.remembered.get_mut(directory) else {
+            return Vec::new();
+        };
+        let entries = names.remove(base).unwrap_or_default();
+        if names.is_empty() {
+            self.remembered.remove(directory);
+        }
+        entries
+    }
+
+    /// Finds the file of an entry and goes on in it.
+    fn restore(&mut self, stream: &mut Stream, entry: &Entry, files: &[Found], now: Instant) {
+        // A device's number can be another after a reboot.
+        let same_inode = files
+            .iter()
+            .filter(|found| {
+                found.inode.1 == entry.inode.1 && !self.inodes.contains_key(&found.inode)
+            })
+            .max_by_key(|found| found.inode.0 == entry.inode.0);
+        let mut found = None;
+        if let Some(same) = same_inode {
+            let path = stream.directory.join(&same.name);
+            if let Ok(file) = self.open_file(&path, same.inode) {
+                if matches(&file, entry.fingerprint, entry.committed).unwrap_or(false) {
+                    found = Some((file, same.inode, path));
+                } else if same.name == entry.name && same.name == stream.name {
+                    add(&self.stats.truncated, 1);
+                }
+            }
+        }
+        if found.is_none() && !entry.ignored && entry.committed.offset > 0 {
+            found = self.find_copy(stream, entry.fingerprint, entry.committed);
+        }
+        let Some((file, inode, path)) = found else {
+            if !entry.ignored && entry.size > entry.committed.offset {
+                self.gap(
+                    &stream.directory.join(&entry.name),
+                    "it went away while nobody read it",
+                );
+            }
+            return;
+        };
+        let metadata = file.metadata();
+        self.next_generation += 1;
+        let mut generation = Generation::new(self.next_generation, inode, path, now);
+        generation.live = generation.path.file_name() == Some(&stream.name);
+        generation.fingerprint = entry.fingerprint;
+        generation.resume(entry.committed);
+        generation.ignored = entry.ignored;
+        generation.located = self.scans;
+        if let Ok(metadata) = metadata {
+            generation.size = metadata.size();
+            generation.modified = modified(&metadata);
+        }
+        generation.file = Some(file);
+        if entry.ignored {
+            generation.file = None;
+        }
+        let place = match generation.live {
+            true => stream.generations.len(),
+            false => stream
+                .generations
+                .iter()
+                .take_while(|known| !known.live)
+                .count(),
+        };
+        self.insert(stream, place, generation);
+    }
+
+    /// The file that has what another one had: its copy, made before that was truncated.
+    pub(super) fn find_copy(
+        &mut self,
+        stream: &mut Stream,
+        fingerprint: Fingerprint,
+        at: Position,
+    ) -> Option<(File, Inode, PathBuf)> {
+        if fingerprint.len == 0 {
+            return None;
+        }
+        let mut names: Vec<OsString> = fs::read_dir(&stream.directory)
+            .ok()?
+            .filter_map(|entry| Some(entry.ok()?.file_name()))
+            .filter(|name| is_rotation(&stream.name, name))
+            .collect();
+        names.sort_unstable();
+        for name in names {
+            let path = stream.directory.join(name);
+            let Ok(metadata) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            let inode = (metadata.dev(), metadata.ino());
+            if !metadata.is_file() || metadata.size() < at.offset {
+                continue;
+            }
+            let own = stream
+                .generations
+                .iter()
+                .position(|known| known.inode == inode);
+            let taken = match own {
+                Some(index) => stream
+                    .generations
+                    .get(index)
+                    .is_none_or(|known| !known.ignored),
+                None => self.inodes.contains_key(&inode),
+            };
+            if taken {
+                continue;
+            }
+            let Ok(file) = self.open_file(&path, inode) else {
+                continue;
+            };
+            if matches(&file, fingerprint, at).unwrap_or(false) {
+                if let Some(index) = own {
+                    stream.generations.remove(index);
+                }
+                return Some((file, inode, path));
+            }
+        }
+        None
+    }
+
+    fn forget(&mut self, now: Instant) {
+        if self.remembered.is_empty() || now.duration_since(self.started) < FORGET_AFTER {
+            return;
+        }
+        for (directory, names) in std::mem::take(&mut self.remembered) {
+            for entry in names.into_values().flatten() {
+                if !entry.ignored && entry.size > entry.committed.offset {
+                    self.gap(&directory.join(&entry.name), "its directory is gone");
+                }
+            }
+        }
+        self.dirty = true;
+    }
+
+    pub(super) fn gap(&self, path: &Path, reason: &str) {
+        add(&self.stats.gaps, 1);
+        tracing::warn!(file = %path.display(), reason, "unread lines are lost");
+    }
+}
+
+/// The file is no longer where it was.
+fn leave(generation: &mut Generation, now: Instant) {
+    if !generation.removed {
+        generation.removed = true;
+        generation.live = false;
+        generation.grown_at = now;
+    }
+}
+
+/// Whether a file is the generation.
+pub(super) fn is_same(generation: &Generation, file: &File) -> bool {
+    matches(file, generation.fingerprint, generation.read).unwrap_or(false)
+}
+
+fn matches(file: &File, fingerprint: Fingerprint, at: Position) -> io::Result<bool> {
+    Ok(fingerprint.holds_in(file)? && at.holds_in(file)?)
+}
+
+/// Whether `name` is what `base` is called after a rotation: the same with a counter or a time behind it
+/// (`0.log.20260101-000000`, `app.log.1`, `app.log-20260101`, `app.log.old`), not compressed.
+fn is_rotation(base: &OsStr, name: &OsStr) -> bool {
+    let Some(suffix) = name.as_bytes().strip_prefix(base.as_bytes()) else {
+        return false;
+    };
+    match suffix.split_first() {
+        Some((b'.' | b'-' | b'_', rest)) => {
+            matches!(rest, b"old" | b"bak" | b"prev")
+                || (rest.first().is_some_and(u8::is_ascii_digit)
+                    && rest.iter().all(|byte| {
+                        byte.is_ascii_digit()
+                            || matches!(byte, b'-' | b'_' | b'.' | b':' | b'T' | b'Z' | b'+')
+                    }))
+        }
+        _ => false,
+    }
+}
+
+/// Orders the rotated names of a base from old to new where the time stamps of the files do not: a counter counts
+/// from new to old, a date the other way round.
+fn age_of(base: &OsStr, name: &OsStr) -> (i64, OsString) {
+    let suffix = name.as_bytes().get(base.len() + 1..).unwrap_or_default();
+    let counter = std::str::from_utf8(suffix)
+        .ok()
+        .filter(|text| text.len() < 5);
+    let counter = counter.and_then(|text| text.parse::<i64>().ok());
+    (counter.map_or(0, |counter| -counter), name.to_owned())
+}
+
+pub(super) fn wall_nanos() -> i64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotated_names() {
+        let rotated = |base: &str, name: &str| is_rotation(OsStr::new(base), OsStr::new(name));
+        for name in [
+            "0.log.20260101-000000",
+            "0.log.1",
+            "0.log-20260101",
+            "0.log.old",
+        ] {
+            assert!(rotated("0.log", name), "{name}");
+        }
+        for name in [
+            "0.log",
+            "0.log.gz",
+            "0.log.20260101-000000.gz",
+            "0.log.20260101-000000.tmp",
+            "0.log.swp",
+            "0.log.lock",
+            "0.log1",
+            "10.log",
+            "0.log.",
+        ] {
+            assert!(!rotated("0.log", name), "{name}");
+        }
+    }
+
+    #[test]
+    fn counters_count_backwards_and_dates_do_not() {
+        let mut names = ["a.log.2", "a.log.10", "a.log.1"];
+        names.sort_by_key(|name| age_of(OsStr::new("a.log"), OsStr::new(name)));
+        assert_eq!(names, ["a.log.10", "a.log.2", "a.log.1"]);
+        let mut names = [
+            "a.log.20260102-000000",
+            "a.log.20260101-000000",
+            "a.log.20260103-000000",
+        ];
+        names.sort_by_key(|name| age_of(OsStr::new("a.log"), OsStr::new(name)));
+        assert_eq!(names[0], "a.log.20260101-000000");
+        assert_eq!(names[2], "a.log.20260103-000000");
+    }
+}

@@ -1,0 +1,430 @@
+//! Takes the lines of one generation.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::stream::{Chain, Generation, Head, Stream};
+use crate::container::{Parser, StdStream};
+use crate::frame::{Frame, Frames, OverLimit};
+use crate::identity::{FRONTIER, Fingerprint, Position, to_u64};
+use crate::settings::{Framing, Settings};
+use crate::sink::{Answers, Completeness, Record, Sink, Source, Ticket};
+use crate::stats::{Stats, add};
+
+/// A run of at least this many zero bytes at the beginning of a line is a hole.
+const HOLE: usize = 64;
+/// What a container's line has besides its message.
+const CONTAINER_HEAD: usize = 256;
+
+/// What came of reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Lines were taken.
+    Took,
+    /// There is no complete line.
+    Waiting,
+    /// What was read before is no longer there.
+    Truncated,
+    /// The read failed; to be tried again later.
+    Failed,
+}
+
+/// What reading needs of the engine.
+pub(crate) struct Reading<'a, S> {
+    pub(crate) out: Out<'a, S>,
+    pub(crate) buffer: &'a mut Vec<u8>,
+    pub(crate) parser: &'a mut Parser,
+    pub(crate) answers: &'a Arc<Answers>,
+    pub(crate) dirty: &'a mut bool,
+    pub(crate) now: Instant,
+}
+
+/// Where records go.
+pub(crate) struct Out<'a, S> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) sink: &'a mut S,
+    pub(crate) stats: &'a Stats,
+}
+
+impl<S: Sink> Reading<'_, S> {
+    /// Takes one chunk of the lines of a generation, and with `rest` its last line without newline too.
+    pub(crate) fn chunk(&mut self, stream: &mut Stream, index: usize, rest: bool) -> Outcome {
+        let Stream {
+            generations,
+            chains,
+            source,
+            ..
+        } = stream;
+        let Some(generation) = generations.get_mut(index) else {
+            return Outcome::Waiting;
+        };
+        let before = generation.read.offset;
+        let Some(file) = generation.file.take() else {
+            return Outcome::Failed;
+        };
+        let taken = self.take(&file, generation, chains, source, rest);
+        generation.file = Some(file);
+        let records = match taken {
+            Ok(Taken::Lines { records }) => records,
+            Ok(Taken::Nothing) => return Outcome::Waiting,
+            Ok(Taken::Changed) => return Outcome::Truncated,
+            Err(error) => {
+                add(&self.out.stats.read_errors, 1);
+                tracing::debug!(file = %generation.path.display(), %error, "read");
+                generation.retry_at = Some(self.now + std::time::Duration::from_secs(1));
+                return Outcome::Failed;
+            }
+        };
+        let bytes = generation.read.offset - before;
+        self.close(stream, records, bytes);
+        Outcome::Took
+    }
+
+    /// Emits what waits in a chain, incomplete as it is.
+    pub(crate) fn end_chain(&mut self, stream: &mut Stream, which: StdStream) {
+        let Stream { chains, source, .. } = stream;
+        let chain = of(chains, which);
+        if chain.is_active() {
+            let completeness = if chain.truncated {
+                Completeness::Truncated
+            } else {
+                Completeness::Piece
+            };
+            self.out
+                .emit_chain(source, chain, which, None, completeness);
+            chain.clear();
+            self.close(stream, 1, 0);
+        }
+    }
+
+    fn close(&mut self, stream: &mut Stream, records: u64, bytes: u64) {
+        add(&self.out.stats.records, records);
+        add(&self.out.stats.bytes, bytes);
+        let (sequence, committed) = stream.close_chunk(records > 0);
+        *self.dirty |= committed;
+        if records > 0 {
+            let ticket = Ticket::new(self.answers, stream.id, sequence, bytes.max(1));
+            self.out.sink.chunk(&stream.source, ticket);
+        }
+    }
+
+    fn take(
+        &mut self,
+        file: &File,
+        generation: &mut Generation,
+        chains: &mut [Chain; 2],
+        source: &Source,
+        rest: bool,
+    ) -> io::Result<Taken> {
+        let limit = match self.out.settings.framing {
+            Framing::Lines => self.out.settings.max_log_size,
+            Framing::Container { .. } => self.out.settings.max_log_size + CONTAINER_HEAD,
+        };
+        if generation.fingerprint.len < self.out.settings.fingerprint_size
+            && generation.size > u64::from(generation.fingerprint.len)
+        {
+            if !generation.fingerprint.holds_in(file)? {
+                return Ok(Taken::Changed);
+            }
+            generation.fingerprint = Fingerprint::read(file, self.out.settings.fingerprint_size)?;
+        }
+        let before = to_u64(FRONTIER).min(generation.read.offset);
+        let start = generation.read.offset - before;
+        let from = usize::try_from(before).unwrap_or(FRONTIER);
+        let mut want = from + self.out.settings.read_size;
+        let mut taken = std::mem::take(self.buffer);
+        let result = loop {
+            if taken.len() < want {
+                taken.resize(want, 0);
+            }
+            let filled = match taken.get_mut(..want).map(|room| file.read_at(room, start)) {
+                Some(Ok(filled)) => filled,
+                Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Some(Err(error)) => break Err(error),
+                None => 0,
+            };
+            let buffer = taken.get(..filled).unwrap_or_default();
+            if Position::in_buffer(buffer, start, from) != Some(generation.read) {
+                break Ok(Taken::Changed);
+            }
+            let long = want - from < limit + 8 && filled == want;
+            let result = self.frames(generation, chains, source, buffer, start, from, limit, rest);
+            match result {
+                Taken::Nothing if long => want = (from + 2 * (want - from)).min(from + limit + 8),
+                result => break Ok(result),
+            }
+        };
+        // A long line's room is not kept.
+        taken.truncate(FRONTIER + self.out.settings.read_size);
+        taken.shrink_to(FRONTIER + self.out.settings.read_size);
+        *self.buffer = taken;
+        result
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one call of take, borrowed apart"
+    )]
+    fn frames(
+        &mut self,
+        generation: &mut Generation,
+        chains: &mut [Chain; 2],
+        source: &Source,
+        buffer: &[u8],
+        start: u64,
+        from: usize,
+        limit: usize,
+        rest: bool,
+    ) -> Taken {
+        let mut frames = Frames::new(buffer, from, limit);
+        let mut records = 0;
+        let mut zeros = 0;
+        loop {
+            if generation.skipping.is_some() {
+                if !frames.skip_line() {
+                    break;
+                }
+                generation.skipping = None;
+            }
+            zeros += frames.skip_zeros(HOLE);
+            let frame = match frames.next() {
+                Some(frame) => frame,
+                None if rest => match frames.rest() {
+                    Some(frame) => frame,
+                    None => break,
+                },
+                None => break,
+            };
+            let at = frame.text.start;
+            if frame.cut {
+                match self.out.settings.over_limit {
+                    OverLimit::Split => add(&self.out.stats.split, 1),
+                    OverLimit::Truncate => {
+                        add(&self.out.stats.cut, 1);
+                        generation.skipping = Position::in_buffer(buffer, start, at);
+                    }
+                }
+            }
+            records += match self.out.settings.framing {
+                Framing::Lines => {
+                    let completeness = if !frame.cut {
+                        Completeness::Whole
+                    } else if generation.skipping.is_some() {
+                        Completeness::Truncated
+                    } else {
+                        Completeness::Piece
+                    };
+                    let record = Record {
+                        body: buffer.get(frame.text).unwrap_or_default(),
+                        time: None,
+                        stream: None,
+                        tag: None,
+                        offset: start + to_u64(at),
+                        completeness,
+                    };
+                    self.out.sink.record(source, &record);
+                    1
+                }
+                Framing::Container { join_docker, .. } => {
+                    let line = Line {
+                        buffer,
+                        start,
+                        frame,
+                        join_docker,
+                    };
+                    self.container_line(generation, chains, source, &line)
+                }
+            };
+        }
+        add(&self.out.stats.zeros, to_u64(zeros));
+        generation.seen = start + to_u64(buffer.len());
+        if frames.at() == from {
+            return Taken::Nothing;
+        }
+        if let Some(read) = Position::in_buffer(buffer, start, frames.at()) {
+            generation.read = read;
+        }
+        Taken::Lines { records }
+    }
+
+    /// Returns how many records it made.
+    fn container_line(
+        &mut self,
+        generation: &mut Generation,
+        chains: &mut [Chain; 2],
+        source: &Source,
+        line: &Line<'_>,
+    ) -> u64 {
+        let Line {
+            buffer,
+            start,
+            ref frame,
+            join_docker,
+        } = *line;
+        let text = buffer.get(frame.text.clone()).unwrap_or_default();
+        let offset = start + to_u64(frame.text.start);
+        let split = frame.cut && generation.skipping.is_none();
+        let (head, tag, message) = match generation.cut_head.take() {
+            Some(head) => (head, None, text),
+            None => match self.parser.parse(text) {
+                Some(parsed) => {
+                    let partial = parsed.partial && (parsed.tag.is_some() || join_docker);
+                    let head = Head {
+                        time: parsed.time,
+                        stream: parsed.stream,
+                        partial,
+                    };
+                    (head, parsed.tag, parsed.message)
+                }
+                None => {
+                    add(&self.out.stats.unparsed, 1);
+                    let completeness = if frame.cut {
+                        Completeness::Piece
+                    } else {
+                        Completeness::Whole
+                    };
+                    let record = Record {
+                        body: text,
+                        time: None,
+                        stream: None,
+                        tag: None,
+                        offset,
+                        completeness,
+                    };
+                    self.out.sink.record(source, &record);
+                    return 1;
+                }
+            },
+        };
+        if split {
+            generation.cut_head = Some(head);
+        }
+        let truncated = frame.cut && !split;
+        let chain = of(chains, head.stream);
+        let partial = head.partial || split;
+        let mut records = 0;
+        if !partial && !chain.is_active() && message.len() <= self.out.settings.max_log_size {
+            let completeness = if truncated {
+                Completeness::Truncated
+            } else {
+                Completeness::Whole
+            };
+            let record = Record {
+                body: message,
+                time: Some(head.time),
+                stream: Some(head.stream),
+                tag,
+                offset,
+                completeness,
+            };
+            self.out.sink.record(source, &record);
+            records = 1;
+        } else {
+            if let Some(at) = Position::in_buffer(buffer, start, frame.text.start) {
+                chain.hold(generation.id, at);
+            }
+            chain.last = Some(self.now);
+            chain.time = head.time;
+            chain.offset = offset;
+            records += self.out.append(source, chain, head.stream, message);
+            chain.truncated |= truncated;
+            if !partial {
+                let completeness = if chain.truncated {
+                    Completeness::Truncated
+                } else {
+                    Completeness::Whole
+                };
+                self.out
+                    .emit_chain(source, chain, head.stream, tag, completeness);
+                chain.clear();
+                records += 1;
+            }
+        }
+        records
+    }
+}
+
+impl<S: Sink> Out<'_, S> {
+    /// Adds a part to a chain, which never grows beyond the limit. Returns how many pieces that made.
+    fn append(
+        &mut self,
+        source: &Source,
+        chain: &mut Chain,
+        which: StdStream,
+        mut part: &[u8],
+    ) -> u64 {
+        if chain.truncated {
+            return 0;
+        }
+        let limit = self.settings.max_log_size.max(4);
+        let mut pieces = 0;
+        while chain.text.len() + part.len() > limit {
+            let room = cut(part, limit - chain.text.len());
+            let (fits, more) = part.split_at(room);
+            chain.text.extend_from_slice(fits);
+            if self.settings.over_limit == OverLimit::Truncate {
+                add(&self.stats.cut, 1);
+                chain.truncated = true;
+                return pieces;
+            }
+            add(&self.stats.split, 1);
+            self.emit_chain(source, chain, which, None, Completeness::Piece);
+            chain.text.clear();
+            pieces += 1;
+            part = more;
+        }
+        chain.text.extend_from_slice(part);
+        pieces
+    }
+
+    fn emit_chain(
+        &mut self,
+        source: &Source,
+        chain: &Chain,
+        which: StdStream,
+        tag: Option<&[u8]>,
+        completeness: Completeness,
+    ) {
+        let record = Record {
+            body: &chain.text,
+            time: Some(chain.time),
+            stream: Some(which),
+            tag,
+            offset: chain.offset,
+            completeness,
+        };
+        self.sink.record(source, &record);
+    }
+}
+
+enum Taken {
+    Lines { records: u64 },
+    Nothing,
+    Changed,
+}
+
+struct Line<'a> {
+    buffer: &'a [u8],
+    start: u64,
+    frame: Frame,
+    join_docker: bool,
+}
+
+fn of(chains: &mut [Chain; 2], which: StdStream) -> &mut Chain {
+    let [stdout, stderr] = chains;
+    match which {
+        StdStream::Stdout => stdout,
+        StdStream::Stderr => stderr,
+    }
+}
+
+/// At most `room`, and not within a character.
+fn cut(part: &[u8], room: usize) -> usize {
+    (room.saturating_sub(3)..=room)
+        .rev()
+        .find(|at| part.get(*at).is_none_or(|byte| byte & 0xC0 != 0x80))
+        .unwrap_or(room)
+}

@@ -1,0 +1,185 @@
+//! Where the lines go, and how their acknowledgement comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::container::{ContainerPath, StdStream};
+
+/// Takes what the engine reads. All calls come from the engine's thread, so none may block for long;
+/// what the sink holds undelivered is bounded by
+/// [`max_in_flight_bytes`](crate::Settings::max_in_flight_bytes), at which the engine stops reading.
+pub trait Sink: Send + 'static {
+    /// One record. It belongs to the chunk that the next [`chunk`](Self::chunk) call closes.
+    fn record(&mut self, source: &Source, record: &Record<'_>);
+
+    /// The records since the last call are a chunk, all of one source. Whoever makes them safe calls
+    /// [`Ticket::delivered`]; a ticket that is dropped means that they are lost, and the engine reads them again.
+    fn chunk(&mut self, source: &Arc<Source>, ticket: Ticket);
+
+    /// Nothing more comes for now: chunks that were held back to fill a batch should go out.
+    fn flush(&mut self);
+}
+
+/// The log that records come from: one container's, or one plain file's, with all its rotated generations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Source {
+    /// Distinguishes the sources of an engine.
+    pub id: u64,
+    /// The path that matched `include`.
+    pub path: String,
+    /// Its last component.
+    pub name: String,
+    /// What kubelet's path says, where it is one.
+    pub container: Option<ContainerPath>,
+}
+
+/// One record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record<'a> {
+    /// The text without its newline; whatever bytes the file has.
+    pub body: &'a [u8],
+    /// Nanoseconds since 1970, when the line says so.
+    pub time: Option<u64>,
+    /// For a container's line.
+    pub stream: Option<StdStream>,
+    /// CRI's tag; of joined lines the last one's.
+    pub tag: Option<&'a [u8]>,
+    /// Where the line begins in its file; of joined lines the last one.
+    pub offset: u64,
+    /// Whether it is a whole line.
+    pub completeness: Completeness,
+}
+
+/// Whether a record is a whole line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completeness {
+    /// It is.
+    Whole,
+    /// A piece: it was longer than the limit and the rest follows, or it waited too long for its end.
+    Piece,
+    /// Only its beginning: the rest was dropped.
+    Truncated,
+}
+
+/// The responsibility for one chunk.
+#[derive(Debug)]
+#[must_use = "a dropped ticket has its lines read again"]
+pub struct Ticket {
+    stream: u64,
+    sequence: u64,
+    bytes: u64,
+    answers: Option<Arc<Answers>>,
+}
+
+impl Ticket {
+    pub(crate) fn new(answers: &Arc<Answers>, stream: u64, sequence: u64, bytes: u64) -> Self {
+        answers.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        Self {
+            stream,
+            sequence,
+            bytes,
+            answers: Some(Arc::clone(answers)),
+        }
+    }
+
+    /// Bytes that the chunk took from the file.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The chunk is safe: its place in the file may be remembered as done.
+    pub fn delivered(mut self) {
+        self.answer(true);
+    }
+
+    fn answer(&mut self, delivered: bool) {
+        if let Some(answers) = self.answers.take() {
+            answers.push(
+                Answer {
+                    stream: self.stream,
+                    sequence: self.sequence,
+                    delivered,
+                },
+                self.bytes,
+            );
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.answer(false);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) stream: u64,
+    pub(crate) sequence: u64,
+    pub(crate) delivered: bool,
+}
+
+/// What came back, until the engine looks.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    state: Mutex<State>,
+    wake: Condvar,
+    in_flight: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// As many as there are tickets, which the bytes in flight bound.
+    waiting: Vec<Answer>,
+    /// The engine wants to hear of the next one.
+    wanted: bool,
+    stop: bool,
+}
+
+impl Answers {
+    fn push(&self, answer: Answer, bytes: u64) {
+        self.in_flight.fetch_sub(bytes, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.waiting.push(answer);
+        if state.wanted {
+            state.wanted = false;
+            drop(state);
+            self.wake.notify_one();
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Moves what waits to `into`.
+    pub(crate) fn take(&self, into: &mut Vec<Answer>) {
+        into.append(&mut self.state.lock().waiting);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().stop = true;
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.lock().stop
+    }
+
+    /// Sleeps until `until`, a call of [`stop`](Self::stop), or, when `answers` says so, an answer.
+    pub(crate) fn wait(&self, until: std::time::Instant, answers: bool) {
+        let mut state = self.state.lock();
+        if state.stop && !answers || answers && !state.waiting.is_empty() {
+            return;
+        }
+        state.wanted = answers;
+        // Woken for nothing the engine looks around once more, which does no harm.
+        self.wake.wait_until(&mut state, until);
+        state.wanted = false;
+    }
+}
