@@ -21,7 +21,7 @@ impl Extensions {
         Self(Arc::new(extensions))
     }
 
-    fn find<'a, T: ?Sized>(
+    fn find<'a, T: ?Sized + 'a>(
         &'a self,
         id: &ComponentId,
         capability: &'static str,

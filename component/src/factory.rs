@@ -167,8 +167,7 @@ impl Factory {
             metadata,
             decode: Arc::new(move |section, problems| {
                 let config: C = section.decode_checked(problems)?;
-                let effective =
-                    serde_json::to_value(&config).unwrap_or(serde_json::Value::Null);
+                let effective = serde_json::to_value(&config).unwrap_or(serde_json::Value::Null);
                 Some(Prepared {
                     create: create(config),
                     effective,
@@ -199,6 +198,10 @@ impl Factory {
 
 impl std::fmt::Debug for Factory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Factory({} {})", self.metadata.kind, self.metadata.type_name)
+        write!(
+            f,
+            "Factory({} {})",
+            self.metadata.kind, self.metadata.type_name
+        )
     }
 }

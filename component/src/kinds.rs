@@ -1,58 +1,12 @@
 //! The five kinds of component and what each can do.
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::{BoxError, ClientAuth, Consumer, Feed, ServerAuth, Source, Storage};
 
-/// What a component is; also the section of the configuration that it stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// Brings telemetry in.
-    Receiver,
-    /// Changes, drops or groups telemetry within one pipeline.
-    Processor,
-    /// Sends telemetry out.
-    Exporter,
-    /// Ends pipelines and begins others.
-    Connector,
-    /// Serves the process and the other components; no telemetry passes through it.
-    Extension,
-}
-
-impl Kind {
-    /// Its section in the configuration: `receivers`, `processors`, …
-    #[must_use]
-    pub fn section(self) -> &'static str {
-        match self {
-            Self::Receiver => "receivers",
-            Self::Processor => "processors",
-            Self::Exporter => "exporters",
-            Self::Connector => "connectors",
-            Self::Extension => "extensions",
-        }
-    }
-
-    /// `receiver`, `processor`, … as metrics and directories name it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Receiver => "receiver",
-            Self::Processor => "processor",
-            Self::Exporter => "exporter",
-            Self::Connector => "connector",
-            Self::Extension => "extension",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+pub use corten_config::model::Kind;
 
 /// The life of every component.
 ///

@@ -308,8 +308,22 @@ mod tests {
     #[test]
     fn statuses_are_mapped_as_the_collector_maps_them() {
         let grpc = [
-            (1, 503), (2, 500), (3, 400), (4, 503), (5, 500), (6, 500), (7, 403), (8, 429),
-            (9, 500), (10, 503), (11, 503), (12, 404), (13, 500), (14, 503), (15, 503), (16, 401),
+            (1, 503),
+            (2, 500),
+            (3, 400),
+            (4, 503),
+            (5, 500),
+            (6, 500),
+            (7, 403),
+            (8, 429),
+            (9, 500),
+            (10, 503),
+            (11, 503),
+            (12, 404),
+            (13, 500),
+            (14, 503),
+            (15, 503),
+            (16, 401),
         ];
         for (number, http) in grpc {
             let code = GrpcCode::from_number(number).unwrap();
@@ -318,8 +332,16 @@ mod tests {
             assert_eq!(seen.http_status(), http, "gRPC {number} to HTTP");
         }
         let http = [
-            (400, 3, 400), (401, 16, 401), (403, 7, 403), (404, 12, 404), (429, 8, 429),
-            (500, 13, 500), (502, 14, 503), (503, 14, 503), (504, 14, 503), (409, 13, 500),
+            (400, 3, 400),
+            (401, 16, 401),
+            (403, 7, 403),
+            (404, 12, 404),
+            (429, 8, 429),
+            (500, 13, 500),
+            (502, 14, 503),
+            (503, 14, 503),
+            (504, 14, 503),
+            (409, 13, 500),
             (418, 13, 500),
         ];
         for (status, grpc, http) in http {
@@ -327,9 +349,15 @@ mod tests {
             assert_eq!(seen.grpc_code().number(), grpc, "HTTP {status} to gRPC");
             assert_eq!(seen.http_status(), http, "HTTP {status} to HTTP");
         }
-        assert_eq!(refused(true, Status::Unset).grpc_code(), GrpcCode::Unavailable);
+        assert_eq!(
+            refused(true, Status::Unset).grpc_code(),
+            GrpcCode::Unavailable
+        );
         assert_eq!(refused(true, Status::Unset).http_status(), 503);
-        assert_eq!(refused(false, Status::Unset).grpc_code(), GrpcCode::Internal);
+        assert_eq!(
+            refused(false, Status::Unset).grpc_code(),
+            GrpcCode::Internal
+        );
         assert_eq!(refused(false, Status::Unset).http_status(), 500);
     }
 

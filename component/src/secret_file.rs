@@ -132,7 +132,8 @@ mod tests {
     use super::*;
 
     fn temporary(name: &str) -> PathBuf {
-        let directory = std::env::temp_dir().join(format!("corten-secret-{}-{name}", std::process::id()));
+        let directory =
+            std::env::temp_dir().join(format!("corten-secret-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         directory
     }

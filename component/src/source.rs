@@ -99,4 +99,3 @@ pub trait Feed: Send + Sync {
     /// Nothing could be collected, or a processor refused it.
     async fn collect(&self, request: &CollectRequest) -> Result<Vec<Batch>, BoxError>;
 }
-

@@ -38,7 +38,10 @@ impl Tasks {
             if let Err(error) = inner.await
                 && error.is_panic()
             {
-                tracing::error!(task = name, "a task panicked: this is a bug in Corten, please report it");
+                tracing::error!(
+                    task = name,
+                    "a task panicked: this is a bug in Corten, please report it"
+                );
             }
         });
     }

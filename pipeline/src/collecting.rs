@@ -182,7 +182,11 @@ mod tests {
         }
         assert_eq!(source.0.load(Ordering::Relaxed), 1);
         collector.collect(&request).await.unwrap();
-        assert_eq!(source.0.load(Ordering::Relaxed), 2, "a later scrape reads again");
+        assert_eq!(
+            source.0.load(Ordering::Relaxed),
+            2,
+            "a later scrape reads again"
+        );
         assert!(collector.running.lock().is_empty());
     }
 

@@ -151,8 +151,7 @@ impl Consumer for FanOut {
 
         if outcomes.iter().all(Result::is_err) {
             // Nobody kept anything. If one branch may take it later, the whole may come again.
-            let mut refusals: Vec<Refused> =
-                outcomes.into_iter().filter_map(Result::err).collect();
+            let mut refusals: Vec<Refused> = outcomes.into_iter().filter_map(Result::err).collect();
             let chosen = refusals
                 .iter()
                 .position(Refused::is_retryable)
@@ -175,7 +174,7 @@ impl Consumer for FanOut {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use corten_component::{Status, Demand};
+    use corten_component::{Demand, Status};
     use corten_pdata::{Data, Signal};
     use parking_lot::Mutex;
 

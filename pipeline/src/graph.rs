@@ -43,7 +43,7 @@ pub struct GraphError {
 impl GraphError {
     fn new(kind: Kind, id: &ComponentId, source: impl Into<BoxError>) -> Self {
         Self {
-            place: format!("{}::{id}", kind.section()),
+            place: format!("{}::{id}", kind.plural()),
             source: source.into(),
         }
     }
@@ -120,7 +120,7 @@ impl Graph {
                 Duration::from_millis(500).min(grace / 10)
             };
             let until = deadline.checked_sub(reserve).unwrap_or(deadline);
-            let place = || format!("{}::{}", node.kind.section(), node.id);
+            let place = || format!("{}::{}", node.kind.plural(), node.id);
             match tokio::time::timeout_at(until, node.component.shutdown()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
@@ -136,7 +136,12 @@ impl Graph {
                 }
             }
             let left = until.saturating_duration_since(Instant::now());
-            if !node.cx.tasks().shutdown(left.max(Duration::from_millis(20))).await {
+            if !node
+                .cx
+                .tasks()
+                .shutdown(left.max(Duration::from_millis(20)))
+                .await
+            {
                 clean = false;
                 tracing::warn!(
                     component = place(),
@@ -156,8 +161,8 @@ impl Graph {
         self.nodes
             .iter()
             .map(|node| match node.cx.pipeline() {
-                Some(pipeline) => format!("{}::{} in {pipeline}", node.kind.section(), node.id),
-                None => format!("{}::{}", node.kind.section(), node.id),
+                Some(pipeline) => format!("{}::{} in {pipeline}", node.kind.plural(), node.id),
+                None => format!("{}::{}", node.kind.plural(), node.id),
             })
             .collect()
     }
@@ -308,7 +313,10 @@ impl<'p> Builder<'p> {
     }
 
     /// Makes the receivers, and what collects from those that scrape.
-    #[expect(clippy::type_complexity, reason = "taken apart at once by the only caller")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "taken apart at once by the only caller"
+    )]
     fn receivers(
         &mut self,
     ) -> Result<
@@ -338,12 +346,8 @@ impl<'p> Builder<'p> {
                 let Some(entry) = self.entries.get(&pipeline.name) else {
                     continue;
                 };
-                let counted = ReceiverEdge::new(
-                    Arc::clone(entry),
-                    id,
-                    pipeline.signal,
-                    &self.around.meter,
-                );
+                let counted =
+                    ReceiverEdge::new(Arc::clone(entry), id, pipeline.signal, &self.around.meter);
                 let reached = self.plan.exporters_reached(pipeline);
                 let mut pushes = false;
                 for exporter in reached {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use corten_component::{
-    Component, ComponentId, Context, Create, Factory, Kind, Prepared,
-};
+use corten_component::{Component, ComponentId, Context, Create, Factory, Kind, Prepared};
 use corten_config::Problems;
 
 use crate::RecordingSink;
@@ -18,7 +16,7 @@ use crate::RecordingSink;
 pub fn decode(factory: &Factory, yaml: &str) -> Result<Prepared, String> {
     let mut problems = Problems::new();
     let metadata = factory.metadata();
-    let path = format!("{}::{}", metadata.kind.section(), metadata.type_name);
+    let path = format!("{}::{}", metadata.kind.plural(), metadata.type_name);
     let section = corten_config::section(yaml, &path, &mut problems);
     let prepared = section.and_then(|section| factory.decode(&section, &mut problems));
     match prepared {
@@ -37,7 +35,7 @@ pub fn decode(factory: &Factory, yaml: &str) -> Result<Prepared, String> {
 pub fn create(factory: &Factory, yaml: &str, sink: &Arc<RecordingSink>) -> Arc<dyn Component> {
     let prepared = decode(factory, yaml).unwrap_or_else(|problems| panic!("{problems}"));
     let metadata = factory.metadata();
-    let id = ComponentId::of_type(metadata.type_name);
+    let id = id_of(metadata.type_name);
     let cx = Context::detached(metadata.kind, id);
     let made = match prepared.create {
         Create::Receiver(create) => create(cx, sink.next()).map(|made| made as Arc<dyn Component>),
@@ -83,7 +81,13 @@ pub async fn conforms(factory: Factory, yaml: &str) {
     let sink = RecordingSink::new();
     let limit = Duration::from_secs(20);
     let never_started = create(&factory, yaml, &sink);
-    bounded(name, "shutdown without start", limit, never_started.shutdown()).await;
+    bounded(
+        name,
+        "shutdown without start",
+        limit,
+        never_started.shutdown(),
+    )
+    .await;
 
     let component = create(&factory, yaml, &sink);
     bounded(name, "start", limit, Arc::clone(&component).start()).await;
@@ -99,6 +103,13 @@ pub async fn conforms(factory: Factory, yaml: &str) {
         problems.contains("no_such_field"),
         "{name}: an unknown field must be a problem that names it, got: {problems:?}"
     );
+}
+
+#[expect(clippy::panic, reason = "a component's metadata is wrong")]
+fn id_of(type_name: &str) -> ComponentId {
+    type_name
+        .parse()
+        .unwrap_or_else(|error| panic!("{type_name} is no component type: {error}"))
 }
 
 #[expect(clippy::panic, reason = "the component under test has failed")]

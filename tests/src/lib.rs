@@ -1,1 +1,58 @@
-//! Not written yet.
+//! What end-to-end tests share: the real binary, and the backends it talks to.
+//!
+//! Every server binds to loopback, and ends when the value that stands for it is dropped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test harness: whatever goes wrong here has to fail the test at once"
+)]
+
+mod agent;
+mod http;
+mod loki;
+mod otlp;
+mod peers;
+
+pub use agent::{Agent, Command};
+pub use http::{Reply, get, post, request};
+pub use loki::{Entry, FakeLoki, Push, Script};
+pub use otlp::OtlpSink;
+pub use peers::{Child, Peer, peer, python};
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// A port on 127.0.0.1 that nobody listened on a moment ago.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Polls until `check` answers something, for at most `within`.
+///
+/// # Panics
+///
+/// When it does not.
+pub fn wait_for<T>(what: &str, within: Duration, mut check: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

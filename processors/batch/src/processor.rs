@@ -40,7 +40,10 @@ struct Waiting {
 }
 
 impl BatchProcessor {
-    #[expect(clippy::unnecessary_wraps, reason = "the signature that a factory takes")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the signature that a factory takes"
+    )]
     pub(crate) fn create(
         cx: Context,
         config: Config,
@@ -116,7 +119,7 @@ enum Gathered {
 
 impl Shared {
     /// Puts as much of `data` into its group as fits.
-    fn gather(self: &Arc<Self>, batch: &Batch, data: Data) -> Gathered {
+    fn gather(self: &Arc<Self>, batch: &Batch, mut data: Data) -> Gathered {
         let key = Key::of(batch, &self.config.metadata_keys);
         let mut waiting = self.waiting.lock();
         let known = waiting
@@ -141,9 +144,14 @@ impl Shared {
         let Some((number, group)) = waiting.groups.get_mut(index) else {
             return Gathered::NoRoom(data);
         };
-        let (fits, left) = match self.config.send_batch_max_size {
-            0 => (data, None),
-            max => data.split_at(max.saturating_sub(group.items()).max(1)),
+        let room = match self.config.send_batch_max_size {
+            0 => usize::MAX,
+            max => max.saturating_sub(group.items()).max(1),
+        };
+        let (fits, left) = if data.items() <= room {
+            (data, None)
+        } else {
+            (data.take_items(room), Some(data))
         };
         let answer = group.add(fits, &batch.metadata);
         let full = left.is_some()
@@ -374,10 +382,8 @@ mod tests {
     async fn a_caller_that_stops_waiting_takes_nobody_along() {
         let sink = RecordingSink::scripted([Scripted::After(Duration::from_secs(5))]);
         let batch = processor("{timeout: 1s, send_batch_size: 2}", &sink);
-        let impatient = tokio::time::timeout(
-            Duration::from_millis(500),
-            batch.consume(logs("a", 1)),
-        );
+        let impatient =
+            tokio::time::timeout(Duration::from_millis(500), batch.consume(logs("a", 1)));
         let (gone, b) = tokio::join!(impatient, batch.consume(logs("b", 1)));
         assert!(gone.is_err(), "the first caller gave up");
         b.unwrap();
@@ -395,7 +401,11 @@ mod tests {
         outcome.unwrap();
         assert_eq!(sink.items(), 3);
         batch.consume(logs("late", 1)).await.unwrap();
-        assert_eq!(sink.items(), 4, "after shutdown batches pass straight through");
+        assert_eq!(
+            sink.items(),
+            4,
+            "after shutdown batches pass straight through"
+        );
     }
 
     #[tokio::test]
@@ -425,6 +435,9 @@ mod tests {
             problems.contains("send_batch_max_size must be greater or equal to send_batch_size"),
             "{problems}"
         );
-        assert!(problems.contains("duplicate entry in metadata_keys"), "{problems}");
+        assert!(
+            problems.contains("duplicate entry in metadata_keys"),
+            "{problems}"
+        );
     }
 }

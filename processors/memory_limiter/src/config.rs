@@ -109,25 +109,39 @@ mod tests {
     fn the_soft_limit_is_the_limit_less_the_spike() {
         let mib = 1024 * 1024;
         assert_eq!(
-            limits("{check_interval: 1s, limit_mib: 256, spike_limit_mib: 64}", 0),
-            Limits { hard: 256 * mib, soft: 192 * mib }
+            limits(
+                "{check_interval: 1s, limit_mib: 256, spike_limit_mib: 64}",
+                0
+            ),
+            Limits {
+                hard: 256 * mib,
+                soft: 192 * mib
+            }
         );
         assert_eq!(
             limits("{check_interval: 1s, limit_mib: 100}", 0),
-            Limits { hard: 100 * mib, soft: 80 * mib }
+            Limits {
+                hard: 100 * mib,
+                soft: 80 * mib
+            }
         );
         assert_eq!(
             limits(
                 "{check_interval: 1s, limit_percentage: 80, spike_limit_percentage: 20}",
                 1000
             ),
-            Limits { hard: 800, soft: 600 }
+            Limits {
+                hard: 800,
+                soft: 600
+            }
         );
     }
 
     #[test]
     fn what_is_missing_is_named_in_the_collectors_words() {
-        let problems = corten_config::from_str::<Config>("{}").unwrap_err().to_string();
+        let problems = corten_config::from_str::<Config>("{}")
+            .unwrap_err()
+            .to_string();
         assert!(
             problems.contains("'limit_mib' or 'limit_percentage' must be greater than zero"),
             "{problems}"

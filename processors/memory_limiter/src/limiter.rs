@@ -36,11 +36,7 @@ pub(crate) struct Estimate {
 }
 
 impl Limiter {
-    pub(crate) fn new(
-        limits: Limits,
-        check_interval: Duration,
-        read: fn() -> Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(limits: Limits, check_interval: Duration, read: fn() -> Option<u64>) -> Self {
         Self {
             limits,
             check_interval,
@@ -116,7 +112,10 @@ mod tests {
     use super::*;
 
     fn limiter(read: fn() -> Option<u64>) -> Limiter {
-        let limits = Limits { hard: 1000, soft: 800 };
+        let limits = Limits {
+            hard: 1000,
+            soft: 800,
+        };
         Limiter::new(limits, Duration::from_secs(3600), read)
     }
 
@@ -125,7 +124,13 @@ mod tests {
         let limiter = limiter(|| Some(500));
         let first = limiter.admit(301).ok().unwrap();
         let estimate = limiter.admit(1).err().unwrap();
-        assert_eq!(estimate, Estimate { used: 801, limit: 800 });
+        assert_eq!(
+            estimate,
+            Estimate {
+                used: 801,
+                limit: 800
+            }
+        );
         drop(first);
         assert!(limiter.admit(1).is_ok());
     }

@@ -25,11 +25,7 @@ pub(crate) fn total() -> u64 {
         .ok()
         .and_then(|meminfo| total_of(&meminfo));
     let limits = cgroup_limits(Path::new("/sys/fs/cgroup"), Path::new("/proc/self/cgroup"));
-    limits
-        .into_iter()
-        .chain(machine)
-        .min()
-        .unwrap_or(u64::MAX)
+    limits.into_iter().chain(machine).min().unwrap_or(u64::MAX)
 }
 
 fn total_of(meminfo: &str) -> Option<u64> {
@@ -70,14 +66,20 @@ mod tests {
 
     #[test]
     fn shared_pages_do_not_count() {
-        assert_eq!(resident_of("5000 300 100 20 0 400 0\n", 4096), Some(200 * 4096));
+        assert_eq!(
+            resident_of("5000 300 100 20 0 400 0\n", 4096),
+            Some(200 * 4096)
+        );
         assert_eq!(resident_of("", 4096), None);
         assert!(resident().is_some_and(|bytes| bytes > 0));
     }
 
     #[test]
     fn the_machine_has_memory() {
-        assert_eq!(total_of("MemTotal:       16 kB\nMemFree: 1 kB\n"), Some(16 * 1024));
+        assert_eq!(
+            total_of("MemTotal:       16 kB\nMemFree: 1 kB\n"),
+            Some(16 * 1024)
+        );
         assert!(total() > 1 << 20);
     }
 }

@@ -27,7 +27,9 @@ impl Metrics {
         let counters = |outcome: &str, what: &str| {
             ["log_records", "metric_points", "spans"].map(|items| {
                 cx.meter()
-                    .u64_counter(format!("otelcol_processor_memory_limiter_{outcome}_{items}"))
+                    .u64_counter(format!(
+                        "otelcol_processor_memory_limiter_{outcome}_{items}"
+                    ))
                     .with_description(format!("Number of {items} {what}"))
                     .build()
             })

@@ -27,7 +27,10 @@ pub(crate) struct MemoryLimiter {
 }
 
 impl MemoryLimiter {
-    #[expect(clippy::unnecessary_wraps, reason = "the signature that a factory takes")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the signature that a factory takes"
+    )]
     pub(crate) fn create(
         cx: Context,
         config: Config,
