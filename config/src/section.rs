@@ -80,7 +80,7 @@ impl Section {
     }
 
     /// Whatever could be made of it, bad values at their defaults.
-    fn lenient<T: DeserializeOwned>(&self, problems: &mut Problems) -> Option<T> {
+    pub(crate) fn lenient<T: DeserializeOwned>(&self, problems: &mut Problems) -> Option<T> {
         match self.node.value {
             // The section of a component is a map; `batch:` is one without settings.
             Value::Null => decode(&Node::empty(self.node.span.clone()), &self.path, problems),

@@ -212,7 +212,10 @@ impl Check for Queue {
             return;
         };
         let sizer = self.batch_sizer();
-        if batch.sizer != Some(Sizer::Requests) && sizer == self.sizer && batch.min_size > self.queue_size {
+        if batch.sizer != Some(Sizer::Requests)
+            && sizer == self.sizer
+            && batch.min_size > self.queue_size
+        {
             at.section("batch")
                 .on("min_size")
                 .error("`min_size` must be less than or equal to `queue_size`");
