@@ -108,11 +108,8 @@ impl Parser {
 }
 
 fn cri<'a>(line: &'a [u8], timestamps: &mut Timestamps) -> Option<ContainerLine<'a>> {
-    // Nine digits and a Z, what containerd always writes, end at 30.
-    let space = match line.get(30) {
-        Some(b' ') => 30,
-        _ => memchr::memchr(b' ', line.get(..48).unwrap_or(line))?,
-    };
+    // The longest time has 35 characters.
+    let space = memchr::memchr(b' ', line.get(..40).unwrap_or(line))?;
     let (time, rest) = line.split_at_checked(space)?;
     let (stream, rest) = match rest.split_first_chunk::<8>()? {
         (b" stdout ", rest) => (StdStream::Stdout, rest),

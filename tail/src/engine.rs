@@ -639,8 +639,8 @@ enum Refresh {
 fn refresh(generation: &mut Generation, now: Instant) -> Refresh {
     let metadata = match &generation.file {
         Some(file) => file.metadata(),
-        None if generation.live => fs::metadata(&generation.path),
-        // Listings say when a closed one grows.
+        None if !generation.drained => fs::metadata(&generation.path),
+        // Listings say when one grows that is closed and done.
         None => return Refresh::Same,
     };
     let Ok(metadata) = metadata else {

@@ -144,7 +144,7 @@ mod tests {
         let mut frames = Frames::new(text.as_bytes(), 0, limit);
         let found = frames
             .by_ref()
-            .map(|frame| (text[frame.text].to_owned(), frame.cut))
+            .map(|frame| (text.get(frame.text).unwrap().to_owned(), frame.cut))
             .collect();
         (found, frames.at())
     }

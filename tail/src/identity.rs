@@ -70,6 +70,9 @@ impl Fingerprint {
         let mut buffer = vec![0; usize::from(len)];
         let filled = read_full_at(file, &mut buffer, 0)?;
         buffer.truncate(filled);
+        if buffer.is_empty() {
+            return Ok(Self::default());
+        }
         Ok(Self {
             len: u16::try_from(filled).unwrap_or(len),
             hash: hash(&buffer),

@@ -199,8 +199,8 @@ impl<S: Sink> Engine<S> {
             (a.modified, age_of(base, &a.name)).cmp(&(b.modified, age_of(base, &b.name)))
         });
         let at_live = stream.generations.iter().position(|known| known.live);
-        let mut place = at_live.unwrap_or(stream.generations.len());
-        for found in siblings {
+        let first = at_live.unwrap_or(stream.generations.len());
+        for (place, found) in (first..).zip(siblings) {
             let mut generation = self.begin(directory.join(&found.name), found, now);
             // While the file at the path is the same, what appears beside it may be a copy of it.
             let is_copy = stream
@@ -221,7 +221,6 @@ impl<S: Sink> Engine<S> {
                 generation.file = None;
             }
             self.insert(&mut stream, place, generation);
-            place += 1;
         }
         if let Some(found) = new_live.filter(|found| !self.inodes.contains_key(&found.inode)) {
             if stream.generations.iter().any(|known| !known.ignored) {
