@@ -2,7 +2,7 @@
 //!
 //! What the kernel says is read once here and put in words elsewhere: `node_*` for Prometheus,
 //! `system.*` for OpenTelemetry, `container_*` as cAdvisor has it. So nothing in this crate knows
-//! a metric's name. Parsing stands apart from reading: parsers take bytes and never panic on
+//! a metric's name; [`families`] only knows what Prometheus's metrics look like. Parsing stands apart from reading: parsers take bytes and never panic on
 //! any; readers take [`Roots`], so that a host mounted elsewhere and a folder of files in a test
 //! work alike, and keep their buffers and descriptors from one collection to the next.
 //!
@@ -23,8 +23,10 @@
 pub mod cgroup;
 pub mod clocksource;
 pub mod cpuinfo;
+mod device;
 pub mod diskstats;
 mod error;
+pub mod families;
 mod file;
 pub mod loadavg;
 pub mod meminfo;
@@ -42,6 +44,7 @@ pub mod uname;
 pub mod uptime;
 pub mod vmstat;
 
+pub use device::DeviceNumbers;
 pub use error::HostError;
 pub use file::{Buffer, HostFile};
 pub use roots::Roots;

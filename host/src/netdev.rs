@@ -1,10 +1,9 @@
-//! `/proc/net/dev`: what every network interface has carried since it appeared.
+//! `/proc/net/dev`: what every network interface has carried since it appeared. The one counter
+//! that it lacks, `rx_nohandler`, is a [`DeviceNumbers`](crate::DeviceNumbers) below
+//! `/sys/class/net`.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-
-use crate::scan::{fields, lines, number, only_number, text};
-use crate::{Buffer, HostError, HostFile, Roots};
+use crate::scan::{fields, lines, number, text};
+use crate::{HostError, HostFile, Roots};
 
 const FILE: &str = "net/dev";
 
@@ -152,55 +151,6 @@ impl NetDev {
     }
 }
 
-/// Packets that the kernel dropped because nobody listens on an inactive interface: the only
-/// counter that `/proc/net/dev` lacks, from `/sys/class/net/<interface>/statistics`.
-#[derive(Debug)]
-pub struct NoHandler {
-    class_net: PathBuf,
-    files: HashMap<String, (HostFile, bool)>,
-    buffer: Buffer,
-}
-
-/// Descriptors kept for interfaces; a node of many pods has more interfaces than a process may
-/// have descriptors.
-const MOST_KEPT: usize = 128;
-
-impl NoHandler {
-    /// The counters below these roots.
-    #[must_use]
-    pub fn new(roots: &Roots) -> Self {
-        Self {
-            class_net: roots.sys("class/net"),
-            files: HashMap::new(),
-            buffer: Buffer::default(),
-        }
-    }
-
-    /// The counter of `interface`; `None` on kernels that do not have it (before 4.6).
-    pub fn read(&mut self, interface: &str) -> Option<u64> {
-        if let Some((file, used)) = self.files.get_mut(interface) {
-            *used = true;
-            return file.read().ok().and_then(only_number);
-        }
-        let mut path = self.class_net.join(interface);
-        path.push("statistics/rx_nohandler");
-        if self.files.len() < MOST_KEPT {
-            let mut file = HostFile::new(path);
-            let value = file.read().ok().and_then(only_number);
-            self.files.insert(interface.to_owned(), (file, true));
-            value
-        } else {
-            self.buffer.read_quietly(&path).ok().and_then(only_number)
-        }
-    }
-
-    /// Closes the files of interfaces that nobody asked for since the last call.
-    pub fn forget_unused(&mut self) {
-        self.files
-            .retain(|_, (_, used)| std::mem::replace(used, false));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,20 +185,5 @@ mod tests {
             error.to_string(),
             "net/dev:3: expected an interface, a colon and sixteen numbers, found \"eth0: 1 2\""
         );
-    }
-
-    #[test]
-    fn files_of_gone_interfaces_are_closed() {
-        let folder = tempfile::tempdir().unwrap();
-        let statistics = folder.path().join("sys/class/net/eth0/statistics");
-        std::fs::create_dir_all(&statistics).unwrap();
-        std::fs::write(statistics.join("rx_nohandler"), "7\n").unwrap();
-        let mut counters = NoHandler::new(&Roots::below(folder.path()));
-        assert_eq!(counters.read("eth0"), Some(7));
-        assert_eq!(counters.read("absent"), None);
-        counters.forget_unused();
-        assert_eq!(counters.read("eth0"), Some(7));
-        counters.forget_unused();
-        assert_eq!(counters.files.len(), 1);
     }
 }

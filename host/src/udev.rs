@@ -1,32 +1,18 @@
 //! udev's database of devices: what `udevadm info` knows of a block device beyond the kernel.
 
-use std::path::PathBuf;
-
 use crate::scan::{cut, lines};
 use crate::{Buffer, Roots};
 
-/// Reads `b<major>:<minor>` files of the database.
-#[derive(Debug)]
-pub struct Udev {
-    folder: PathBuf,
-    buffer: Buffer,
-}
-
-impl Udev {
-    /// The database below these roots; it need not exist.
-    #[must_use]
-    pub fn new(roots: &Roots) -> Self {
-        Self {
-            folder: roots.udev_data.clone(),
-            buffer: Buffer::default(),
-        }
-    }
-
-    /// The properties of a block device; none when the database or the device is not there.
-    pub fn block_device(&mut self, major: u32, minor: u32) -> Properties<'_> {
-        let path = self.folder.join(format!("b{major}:{minor}"));
-        Properties(self.buffer.read_quietly(&path).unwrap_or_default())
-    }
+/// The properties of a block device, read into `buffer`; none when the database or the device is
+/// not there.
+pub fn block_device<'b>(
+    roots: &Roots,
+    major: u32,
+    minor: u32,
+    buffer: &'b mut Buffer,
+) -> Properties<'b> {
+    let path = roots.udev_data.join(format!("b{major}:{minor}"));
+    Properties(buffer.read_quietly(&path).unwrap_or_default())
 }
 
 /// The properties of one device.
