@@ -65,6 +65,9 @@ pub(crate) fn leave_defaults(defaults: Option<Node>) {
 /// Problems of one section; a person stops reading earlier.
 const MOST: usize = 100;
 
+/// Decodings that finding the places of copied errors may cost in one section.
+const TRIES: usize = 2000;
+
 /// Decodes `node`, which stands at `path`. Adds every problem to `problems`.
 ///
 /// The value is there even with problems, each bad value at its default, unless nothing could be
@@ -76,12 +79,13 @@ pub(crate) fn decode<T: DeserializeOwned>(
 ) -> Option<T> {
     let mut run = Run::new(node, path);
     let mut found = Vec::new();
+    let mut tries = TRIES;
     let value = loop {
         let error = match T::deserialize(Decoder::new(node, &run)) {
             Ok(value) => break Some(value),
             Err(error) => error.after(Decoder::new(node, &run)),
         };
-        let mut at = run.blame::<T>(&error);
+        let mut at = run.blame::<T>(&error, &mut tries);
         let told = match &error.kind {
             Kind::Null { .. } => !std::ptr::eq(at, node),
             Kind::MissingField(field) => at.get(field).is_some_and(|value| run.is_reported(value)),
@@ -201,7 +205,7 @@ impl<'a> Run<'a> {
 
     /// The node that `error` is about: where it was raised, or deeper when that value was copied
     /// first.
-    fn blame<T: DeserializeOwned>(&self, error: &DecodeError) -> &'a Node {
+    fn blame<T: DeserializeOwned>(&self, error: &DecodeError, tries: &mut usize) -> &'a Node {
         let mut at = error
             .at
             .and_then(|place| find(self.root, place))
@@ -212,10 +216,11 @@ impl<'a> Run<'a> {
         // An unknown field stands in the map that has it.
         let belongs = |node: &Node| matches!(&error.kind, Kind::UnknownField { name, .. } if node.get(name).is_some());
         'deeper: while !belongs(at) {
-            for child in children(at)
-                .filter(|child| !self.is_pruned(child))
-                .take(MOST)
-            {
+            for child in children(at).filter(|child| !self.is_pruned(child)) {
+                *tries = match tries.checked_sub(1) {
+                    Some(left) => left,
+                    None => return at,
+                };
                 let mut without = Run::new(self.root, self.path);
                 without.pruned.clone_from(&self.pruned);
                 without.pruned.insert(address(child), Pruned::Reported);

@@ -27,12 +27,13 @@ impl fmt::Debug for Source {
     }
 }
 
-/// The first character of a key or a value. Displayed as `file:line:column`.
+/// The first character of a key or a value. Displayed as `file:line:column`, and as the name alone
+/// for a source that is a single value, such as a `--set`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The file.
     pub source: Source,
-    /// The line, from 1.
+    /// The line, from 1; 0 when the source has no lines.
     pub line: u32,
     /// The column in characters, from 1.
     pub column: u32,
@@ -47,11 +48,19 @@ impl Span {
             column,
         }
     }
+
+    /// The whole of `source`, which has no lines.
+    pub fn whole(source: &Source) -> Self {
+        Self::new(source, 0, 0)
+    }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.source.name(), self.line, self.column)
+        match self.line {
+            0 => f.write_str(self.source.name()),
+            line => write!(f, "{}:{line}:{}", self.source.name(), self.column),
+        }
     }
 }
 

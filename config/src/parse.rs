@@ -70,7 +70,8 @@ pub(crate) fn parse_value(text: &str, span: &Span) -> Node {
     node
 }
 
-fn place(node: &mut Node, span: &Span) {
+/// Says that the node and all within stand at `span`.
+pub(crate) fn place(node: &mut Node, span: &Span) {
     node.span = span.clone();
     match &mut node.value {
         Value::Null | Value::Scalar(_) => {}

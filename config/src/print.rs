@@ -3,7 +3,8 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+// Its maps keep their order, so that settings are printed as the types have them.
+use serde_yaml::{Mapping, Value};
 
 use crate::model::{Document, Kind, Model};
 use crate::types::ComponentId;
@@ -55,7 +56,7 @@ pub struct PrintError(String);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Effective {
-    sections: [Map<String, Value>; 5],
+    sections: [Mapping; 5],
     service: Value,
 }
 
@@ -71,21 +72,21 @@ impl Effective {
                 .map(|reference| Value::String(reference.id.to_string()))
                 .collect()
         };
-        let mut pipelines = Map::new();
+        let mut pipelines = Mapping::new();
         for pipeline in &model.service.pipelines {
-            let mut parts = Map::new();
+            let mut parts = Mapping::new();
             for (kind, references) in pipeline.references() {
-                parts.insert(kind.plural().to_owned(), ids(references));
+                parts.insert(kind.plural().into(), ids(references));
             }
-            pipelines.insert(pipeline.id.to_string(), Value::Object(parts));
+            pipelines.insert(pipeline.id.to_string().into(), Value::Mapping(parts));
         }
-        let mut service = Map::new();
-        service.insert("extensions".to_owned(), ids(&model.service.extensions));
-        service.insert("pipelines".to_owned(), Value::Object(pipelines));
-        service.insert("telemetry".to_owned(), value(&model.service.telemetry)?);
+        let mut service = Mapping::new();
+        service.insert("extensions".into(), ids(&model.service.extensions));
+        service.insert("pipelines".into(), Value::Mapping(pipelines));
+        service.insert("telemetry".into(), value(&model.service.telemetry)?);
         Ok(Self {
             sections: Default::default(),
-            service: Value::Object(service),
+            service: Value::Mapping(service),
         })
     }
 
@@ -107,7 +108,7 @@ impl Effective {
             Kind::Connector => connectors,
             Kind::Extension => extensions,
         };
-        section.insert(id.to_string(), value(config)?);
+        section.insert(id.to_string().into(), value(config)?);
         Ok(())
     }
 
@@ -116,14 +117,14 @@ impl Effective {
     /// # Errors
     /// When it cannot be written as `format`.
     pub fn write(&self, format: Format) -> Result<String, PrintError> {
-        let mut file = Map::new();
+        let mut file = Mapping::new();
         for (kind, section) in Kind::ALL.into_iter().zip(&self.sections) {
             if !section.is_empty() {
-                file.insert(kind.plural().to_owned(), Value::Object(section.clone()));
+                file.insert(kind.plural().into(), Value::Mapping(section.clone()));
             }
         }
-        file.insert("service".to_owned(), self.service.clone());
-        write(&Value::Object(file), format)
+        file.insert("service".into(), self.service.clone());
+        write(&Value::Mapping(file), format)
     }
 }
 
@@ -137,10 +138,14 @@ pub fn unredacted(document: &Document, format: Format) -> Result<String, PrintEr
 }
 
 fn value(config: &impl Serialize) -> Result<Value, PrintError> {
-    serde_json::to_value(config).map_err(error)
+    serde_yaml::to_value(config).map_err(error)
 }
 
-fn write(value: &impl Serialize, format: Format) -> Result<String, PrintError> {
+/// Any value as text.
+///
+/// # Errors
+/// When it cannot be written as `format`.
+pub fn write(value: &impl Serialize, format: Format) -> Result<String, PrintError> {
     match format {
         Format::Yaml => serde_yaml::to_string(value).map_err(error),
         Format::Json => serde_json::to_string_pretty(value)
@@ -187,7 +192,11 @@ service: {pipelines: {logs: {receivers: [a/1], exporters: [b]}}}
             let again = Sources::new()
                 .text("again.yaml", &text)
                 .resolve(&crate::Process, &mut problems);
-            assert_eq!(again.to_string(), document.to_string(), "{text}");
+            assert_eq!(
+                serde_json::to_value(again.root()).unwrap(),
+                serde_json::to_value(document.root()).unwrap(),
+                "{text}"
+            );
 
             let mut effective = Effective::new(&model).unwrap();
             effective

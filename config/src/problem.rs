@@ -120,6 +120,9 @@ fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Nobody reads more.
+const MOST: usize = 1000;
+
 /// Every problem of a configuration.
 ///
 /// Displayed one per line, in the order of the files; an empty collector displays nothing.
@@ -135,15 +138,19 @@ impl Problems {
         Self::default()
     }
 
-    /// Adds one problem. The same problem twice (an anchor used in two places) is kept once.
+    /// Adds one problem. The same problem twice (an anchor used in two places) is kept once. After
+    /// a thousand, errors are only counted.
     pub fn push(&mut self, problem: Problem) {
-        if self.list.contains(&problem) {
+        let full = self.list.len() >= MOST;
+        if !full && self.list.contains(&problem) {
             return;
         }
         if problem.severity == Severity::Error {
             self.errors += 1;
         }
-        self.list.push(problem);
+        if !full {
+            self.list.push(problem);
+        }
     }
 
     /// Adds every problem of `other`.

@@ -7,7 +7,7 @@ use crate::expand::expand;
 use crate::merge::merge;
 use crate::model::Document;
 use crate::node::{Entry, Map, Node, Source, Span, Value};
-use crate::parse::parse;
+use crate::parse::{parse, place};
 use crate::problem::{Problem, Problems};
 
 /// What a configuration may refer to outside of itself.
@@ -221,8 +221,6 @@ fn as_map(tree: Node, problems: &mut Problems) -> Option<Node> {
 }
 
 fn assign(assignment: &str, problems: &mut Problems) -> Option<Node> {
-    let source = Source::new(format!("--set {assignment}"));
-    let span = Span::new(&source, 1, 1);
     let (key, value) = match assignment.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => (key.trim(), value.trim()),
         _ => {
@@ -232,16 +230,20 @@ fn assign(assignment: &str, problems: &mut Problems) -> Option<Node> {
             return None;
         }
     };
+    // The key alone: the value may be a secret.
+    let source = Source::new(format!("--set {key}"));
+    let span = Span::whole(&source);
     let mut tree = if value.is_empty() {
         Node::null(span.clone())
     } else {
         parse(value, &source, problems)?
     };
+    place(&mut tree, &span);
     let separator = if key.contains("::") { "::" } else { "." };
     let levels: Vec<&str> = key.split(separator).collect();
     if levels.len() > 32 || levels.iter().any(|level| level.is_empty()) {
         problems.push(Problem::error(format!(
-            "--set {assignment}: the key '{key}' has an empty level or too many"
+            "--set {key}: the key has an empty level or too many"
         )));
         return None;
     }
@@ -298,6 +300,21 @@ mod tests {
     }
 
     #[test]
+    fn set_says_its_key_but_never_its_value() {
+        let mut problems = Problems::new();
+        let document = Sources::new()
+            .set("a.password=[hunter2]")
+            .set("b={")
+            .resolve(&BTreeMap::new(), &mut problems);
+        let section = crate::Section::new(document.root().get("a").unwrap().clone(), "a");
+        section.decode::<BTreeMap<String, crate::types::Secret>>(&mut problems);
+        expect![[r#"
+            --set a.password: a::password: expected a string; write it in quotes
+            --set b:2:1: invalid YAML: while parsing a node, did not find expected node content"#]]
+        .assert_eq(&problems.to_string());
+    }
+
+    #[test]
     fn says_what_cannot_be_read() {
         check(
             &Sources::new()
@@ -315,7 +332,7 @@ mod tests {
                 --config evn:WHOLE: unknown scheme 'evn' (valid: file, env, yaml), did you mean 'env'?
                 --config env:UNSET: the environment variable UNSET is not set
                 --set novalue: expected key=value, such as processors.batch.timeout=5s
-                --set a..b=1: the key 'a..b' has an empty level or too many
+                --set a..b: the key has an empty level or too many
                 yaml::1:1: a configuration is a map of sections, found a list"#]],
         );
         check(

@@ -35,7 +35,7 @@ impl Section {
     pub fn empty(path: impl Into<String>) -> Self {
         let path = path.into();
         Self {
-            node: Node::empty(Span::new(&Source::new(&path), 1, 1)),
+            node: Node::empty(Span::whole(&Source::new(&path))),
             path,
         }
     }

@@ -145,10 +145,18 @@ pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> (String, Option
             format!("unknown {what} {name_quoted}; nothing can be set here"),
             None,
         ),
-        None => (
-            format!("unknown {what} {name_quoted} (valid: {})", known.join(", ")),
-            None,
-        ),
+        None => {
+            // Not those that are others in capitals.
+            let shown = |name: &str| {
+                !name.contains(char::is_uppercase) || !known.contains(&name.to_lowercase().as_str())
+            };
+            let names: Vec<&str> = known.iter().copied().filter(|name| shown(name)).collect();
+            let names = names.join(", ");
+            (
+                format!("unknown {what} {name_quoted} (valid: {names})"),
+                None,
+            )
+        }
     }
 }
 

@@ -333,9 +333,105 @@ fn required_settings() {
     );
 }
 
+/// Parts that share a map, with defaults of their own.
+#[derive(Debug, PartialEq, serde::Serialize)]
+struct Squashed {
+    #[serde(flatten)]
+    server: crate::settings::HttpServer,
+    #[serde(flatten)]
+    own: Own,
+}
+
+#[derive(Debug, Default, PartialEq, serde::Serialize, Deserialize)]
+#[serde(default)]
+struct Own {
+    namespace: String,
+    labels: BTreeMap<String, String>,
+    batch: crate::types::Optional<crate::settings::QueueBatch>,
+}
+
+impl Default for Squashed {
+    fn default() -> Self {
+        let mut server = crate::settings::HttpServer::at("localhost", 9464);
+        server.keepalive.idle_timeout = crate::types::Duration::from_secs(7);
+        let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let own = Own {
+            labels,
+            ..Own::default()
+        };
+        Self { server, own }
+    }
+}
+
+crate::squash!(Squashed { server, own });
+
+#[test]
+fn squashed_parts_have_the_defaults_of_the_whole() {
+    assert_eq!(good::<Squashed>("{}"), Squashed::default());
+    let value: Squashed =
+        good("{keepalive: {enabled: false}, namespace: x, labels: {c: d}, batch: }");
+    assert_eq!(value.server.endpoint.port(), 9464);
+    assert!(!value.server.keeps_alive());
+    assert_eq!(value.server.idle(), Some(std::time::Duration::from_secs(7)));
+    assert_eq!(
+        value.own.labels,
+        BTreeMap::from([("c".to_owned(), "d".to_owned())])
+    );
+    assert!(value.own.batch.is_on());
+    let written = serde_json::to_string(&value).unwrap();
+    assert_eq!(good::<Squashed>(&written), value);
+}
+
+#[test]
+fn squashed_parts_are_strict() {
+    let mut problems = Problems::new();
+    let yaml = "namespce: x\nendpoint: here\nkeepalive: {idle_timeout: 5, x: 1}\nzzzzz: 1\nbatch: {min_size: few}\nlabels: {a: 1}";
+    let value: Option<Squashed> = Section::new(tree(yaml), "x").decode(&mut problems);
+    assert!(value.is_none());
+    let shown = problems.to_string();
+    // The list of all fields is long.
+    let shown = shown
+        .split(" (valid: endpoint, transport")
+        .collect::<Vec<_>>();
+    expect![[r#"
+        c.yaml:1:1: x: unknown field 'namespce', did you mean 'namespace'?
+        c.yaml:2:11: x::endpoint: expected host:port such as localhost:4317, found 'here'
+        c.yaml:3:27: x::keepalive::idle_timeout: expected a duration such as 5s, 1m30s or 200ms, found the number 5 without a unit; write 5s for seconds
+        c.yaml:3:30: x::keepalive: unknown field 'x' (valid: enabled, idle_timeout)
+        c.yaml:4:1: x: unknown field 'zzzzz'"#]].assert_eq(shown.first().unwrap());
+    assert_eq!(problems.len(), 7, "{problems}");
+}
+
+#[test]
+fn a_section_within_a_config_is_decoded_later() {
+    #[derive(Deserialize)]
+    struct Outer {
+        operators: Vec<Section>,
+    }
+    let outer: Outer = good("operators: [{timeout: 5}, {timeout: five}]");
+    let mut problems = Problems::new();
+    let inner: Vec<Option<Inner>> = outer
+        .operators
+        .iter()
+        .map(|operator| operator.decode(&mut problems))
+        .collect();
+    assert_eq!(inner[0].as_ref().map(|inner| inner.timeout), Some(5));
+    assert!(inner[1].is_none());
+    expect!["c.yaml:1:37: x::operators[1]::timeout: expected a whole number from 0 to 4294967295, found 'five'"].assert_eq(&problems.to_string());
+    assert!(serde_json::from_str::<Section>("{}").is_err());
+}
+
 #[test]
 fn many_problems_end() {
     let yaml = format!("list: [{}]", vec!["1"; 5000].join(", "));
+    let mut problems = Problems::new();
+    assert!(decode::<Settings>(&tree(&yaml), "x", &mut problems).is_none());
+    assert_eq!(problems.len(), MOST);
+
+    let yaml = format!(
+        "operators: [{}]",
+        vec!["{type: container, format: [], max: 1}"; 500].join(", ")
+    );
     let mut problems = Problems::new();
     assert!(decode::<Settings>(&tree(&yaml), "x", &mut problems).is_none());
     assert_eq!(problems.len(), MOST);
