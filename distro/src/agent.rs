@@ -25,10 +25,6 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    logging::start(&loaded.plan.telemetry.logs);
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
     let mut runtime = match args.workers {
         1 => tokio::runtime::Builder::new_current_thread(),
         workers => {
@@ -75,6 +71,11 @@ impl Agent {
         let resource = telemetry::resource(&loaded.plan.telemetry);
         let own_metrics = Arc::new(OwnMetrics::new(resource.clone()));
         let own_traces = OwnTraces::start(&loaded.plan.telemetry, resource)?;
+        let tracer = own_traces.as_ref().map(OwnTraces::tracer);
+        logging::start(&loaded.plan.telemetry.logs, tracer);
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
         let (reload, mut reloads) = mpsc::channel(1);
         let last_reload = own_metrics
             .meter()

@@ -64,6 +64,9 @@ pub(crate) struct PrintArgs {
     /// YAML or JSON
     #[arg(long, value_enum, default_value_t = Format::Yaml)]
     pub(crate) format: Format,
+    /// Redacted: with defaults, secrets hidden. Unredacted: as written, secrets shown
+    #[arg(long, value_enum, default_value_t = Mode::Redacted)]
+    pub(crate) mode: Mode,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -77,4 +80,19 @@ pub(crate) struct FormatArgs {
 pub(crate) enum Format {
     Yaml,
     Json,
+}
+
+impl From<Format> for corten_config::print::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Yaml => Self::Yaml,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    Redacted,
+    Unredacted,
 }

@@ -4,13 +4,37 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use corten_component::{BoxError, SelfMetrics};
+use corten_config::model::Telemetry;
 use corten_pdata::Metrics;
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
+use anyhow::Context as _;
+use corten_config::model::OtlpProtocol;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::trace::{SdkTracerProvider, Tracer};
 use prost::Message;
+
+/// The resource of Corten's own telemetry: `service.name` and `service.version`, and what
+/// `service::telemetry::resource` sets or takes away.
+pub(crate) fn resource(telemetry: &Telemetry) -> Resource {
+    let mut attributes = std::collections::BTreeMap::from([
+        ("service.name".to_owned(), Some("corten".to_owned())),
+        (
+            "service.version".to_owned(),
+            Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ),
+    ]);
+    attributes.extend(telemetry.resource.attributes.clone());
+    let set = attributes
+        .into_iter()
+        .filter_map(|(name, value)| Some(KeyValue::new(name, value?)));
+    Resource::builder_empty().with_attributes(set).build()
+}
 
 /// The process's meter and what reads it. One for the life of the process: a reload goes on
 /// counting.
@@ -129,4 +153,55 @@ fn resident_bytes() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
+}
+
+/// Corten's own spans on their way to an OTLP endpoint; what waits is sent when this is dropped.
+pub(crate) struct OwnTraces(SdkTracerProvider);
+
+impl OwnTraces {
+    /// Starts sending, when `service::telemetry::traces` names an OTLP exporter.
+    ///
+    /// # Errors
+    ///
+    /// The exporter cannot be set up as it is configured.
+    pub(crate) fn start(telemetry: &Telemetry, resource: Resource) -> anyhow::Result<Option<Self>> {
+        let exporters = telemetry.traces.processors.iter().filter_map(|processor| {
+            let batch = processor.batch.as_ref().map(|batch| &batch.exporter);
+            let exporter = batch.or(processor.simple.as_ref().map(|simple| &simple.exporter));
+            exporter?.otlp.as_ref()
+        });
+        let mut provider = SdkTracerProvider::builder().with_resource(resource);
+        let mut any = false;
+        for otlp in exporters {
+            anyhow::ensure!(
+                otlp.protocol == OtlpProtocol::Grpc,
+                "service::telemetry::traces: {}: own traces are sent over gRPC only, set `protocol: grpc`",
+                otlp.endpoint
+            );
+            let mut endpoint = otlp.endpoint.clone();
+            if !endpoint.contains("://") {
+                endpoint = format!("http://{endpoint}");
+            }
+            let exporter = opentelemetry_otlp::SpanExporter::builder()
+                .with_tonic()
+                .with_endpoint(endpoint)
+                .with_timeout(std::time::Duration::from_millis(otlp.timeout))
+                .build()
+                .context("service::telemetry::traces")?;
+            provider = provider.with_batch_exporter(exporter);
+            any = true;
+        }
+        Ok(any.then(|| Self(provider.build())))
+    }
+
+    /// What records spans.
+    pub(crate) fn tracer(&self) -> Tracer {
+        self.0.tracer("corten")
+    }
+}
+
+impl Drop for OwnTraces {
+    fn drop(&mut self) {
+        drop(self.0.shutdown());
+    }
 }

@@ -10,6 +10,15 @@ use async_trait::async_trait;
 use corten_component::{Batch, ComponentId, Consumer, Refused, Signal};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
+use tracing::Instrument;
+
+/// The target of the spans that make up Corten's own traces; they are recorded only where
+/// `service::telemetry::traces` sends them somewhere.
+macro_rules! own_span {
+    ($name:literal, $($fields:tt)*) => {
+        tracing::trace_span!(target: "corten::own_traces", $name, $($fields)*)
+    };
+}
 
 /// The name that the Collector's metrics have for a signal's items.
 fn items_of(signal: Signal) -> &'static str {
@@ -61,7 +70,9 @@ impl ReceiverEdge {
 impl Consumer for ReceiverEdge {
     async fn consume(&self, batch: Batch) -> Result<(), Refused> {
         let items = count(&batch);
-        let outcome = self.next.consume(batch).await;
+        let [receiver] = &self.attributes;
+        let span = own_span!("receive", receiver = %receiver.value, signal = %batch.signal(), items);
+        let outcome = self.next.consume(batch).instrument(span).await;
         let refused = outcome
             .as_ref()
             .err()
@@ -207,7 +218,9 @@ impl Consumer for ExporterEdge {
         let items = count(&batch);
         let size = u64::try_from(batch.bytes_len()).unwrap_or(u64::MAX);
         let begun = Instant::now();
-        let outcome = self.next.consume(batch).await;
+        let [exporter] = &self.exporter;
+        let span = own_span!("export", exporter = %exporter.value, signal = %batch.signal(), items);
+        let outcome = self.next.consume(batch).instrument(span).await;
         let [success, refused, failure] = &self.outcomes;
         let attributes = match &outcome {
             Ok(()) => success,
