@@ -1,0 +1,495 @@
+//! One exporter's way out: queues in front, a sink behind.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use corten_component::{
+    Batch, BoxError, Consumer, Context, MissingExtension, Refused, Signal, Status, Storage,
+    async_trait,
+};
+use corten_config::settings::{Queue, Retry, Sizer, WaitForResult};
+use corten_storage::Directory;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Sink;
+use crate::courier::{Courier, Group, Patience};
+use crate::disk::{DiskQueue, NotQueued};
+use crate::grouping::{self, Grouping};
+use crate::memory::{MemoryQueue, Room, size};
+use crate::metrics::Metrics;
+use crate::part::{Failure, Lost, Origin, Part, Ticket, refusal};
+use crate::report::Reporter;
+
+/// Of the disk queue of one signal when `queue_size` does not count bytes: 1 GiB.
+const DISK_CAPACITY: u64 = 1 << 30;
+/// What a sender is told to wait when the queue is full.
+const FULL_DELAY: Duration = Duration::from_secs(1);
+
+pub(crate) const KEPT_ON_DISK: &str = "on the disk";
+const KEPT_IN_MEMORY: &str = "in memory";
+const KEPT_BY_SOURCE: &str = "with its source";
+
+/// What users set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `sending_queue`. With `storage`, the queue of each signal lies in the storage's directory of this
+    /// component, and `queue_size` bounds it when `sizer` is `bytes`; otherwise it may have 1 GiB.
+    pub queue: Queue,
+    /// `retry_on_failure`.
+    pub retry: Retry,
+    /// `timeout`: of one attempt; zero means no limit.
+    pub timeout: Duration,
+}
+
+/// Delivers batches with a [`Sink`]: a [`Consumer`] that an exporter forwards to.
+///
+/// One `Delivery` takes every signal. Each signal has a queue and consumers of its own, made when its first
+/// batch comes, so that one signal's outage does not hold up another's.
+pub struct Delivery<S> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S> {
+    cx: Context,
+    courier: Courier<S>,
+    queue: Queue,
+    grouping: Option<Grouping>,
+    storage: Option<Arc<dyn Storage>>,
+    directory: Mutex<Option<Directory>>,
+    lanes: RwLock<Vec<Arc<Lane>>>,
+    metrics: Arc<Metrics>,
+    reporter: Arc<Reporter>,
+    /// The tasks that send; they end by themselves at shutdown, when the queues are empty or at `abandon`.
+    senders: TaskTracker,
+    abandon: CancellationToken,
+    stopped: AtomicBool,
+}
+
+/// One signal's queue.
+struct Lane {
+    signal: Signal,
+    queue: LaneQueue,
+    lost: Arc<Lost>,
+    /// Whether its senders run.
+    started: AtomicBool,
+}
+
+enum LaneQueue {
+    Memory { queue: MemoryQueue, room: Arc<Room> },
+    Disk(DiskQueue),
+}
+
+impl<S: Sink> Delivery<S> {
+    /// Makes the way to `sink`. Does no IO.
+    ///
+    /// # Errors
+    ///
+    /// `sending_queue::storage` names an extension that is not running or keeps nothing.
+    pub fn new(cx: &Context, settings: Settings, sink: S) -> Result<Self, MissingExtension> {
+        let Settings {
+            queue,
+            retry,
+            timeout,
+        } = settings;
+        let storage = match &queue.storage {
+            Some(id) if queue.enabled => Some(cx.storage(id)?),
+            _ => None,
+        };
+        let metrics = Arc::new(Metrics::new(cx));
+        let reporter = Arc::new(Reporter::new(cx));
+        let courier = Courier {
+            sink: Arc::new(sink),
+            retry,
+            timeout: (!timeout.is_zero()).then_some(timeout),
+            tasks: cx.tasks().clone(),
+            metrics: Arc::clone(&metrics),
+            reporter: Arc::clone(&reporter),
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                cx: cx.clone(),
+                courier,
+                grouping: if queue.enabled {
+                    Grouping::of(&queue)
+                } else {
+                    None
+                },
+                queue,
+                storage,
+                directory: Mutex::new(None),
+                lanes: RwLock::default(),
+                metrics,
+                reporter,
+                senders: TaskTracker::new(),
+                abandon: CancellationToken::new(),
+                stopped: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// The sink.
+    #[must_use]
+    pub fn sink(&self) -> &S {
+        &self.inner.courier.sink
+    }
+
+    /// Opens the disk queue, if there is one, and goes on with what it holds.
+    ///
+    /// # Errors
+    ///
+    /// The queue's directory can't be used: in use by another process, or not writable. Damage is no error.
+    pub async fn start(&self) -> Result<(), BoxError> {
+        let Some(storage) = self.inner.storage.clone() else {
+            return Ok(());
+        };
+        let inner = Arc::clone(&self.inner);
+        let opened = tokio::task::spawn_blocking(move || inner.open_disk(&*storage));
+        let queues = opened.await??;
+        for (signal, queue, lost) in queues {
+            let waiting = queue.pending() > 0;
+            let lane = self.inner.add_lane(signal, LaneQueue::Disk(queue), lost);
+            if waiting {
+                self.inner.spawn_senders(&lane);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops intake, gives everything in memory at least one attempt, and returns when that is done. The disk queue
+    /// keeps what isn't delivered. When the future is dropped before it resolves (the deadline), what memory still
+    /// holds is counted as lost, told, and its waiting callers are refused.
+    pub async fn shutdown(&self) {
+        let inner = &self.inner;
+        inner.cx.tasks().stop();
+        inner.stopped.store(true, Ordering::Release);
+        let ending = Ending(inner);
+        let lanes = inner.lanes.read().clone();
+        for lane in &lanes {
+            lane.lost.begin_shutdown();
+            if let LaneQueue::Disk(queue) = &lane.queue {
+                // Wakes what waits for a batch that never comes.
+                queue.wake();
+            }
+        }
+        inner.senders.close();
+        inner.senders.wait().await;
+        for lane in &lanes {
+            if let LaneQueue::Disk(queue) = &lane.queue {
+                queue.close().await;
+            }
+        }
+        drop(ending);
+        // Lets go of the directory's lock.
+        inner.lanes.write().clear();
+        inner.directory.lock().take();
+    }
+}
+
+impl<S> std::fmt::Debug for Delivery<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Delivery({})", self.inner.cx.id())
+    }
+}
+
+#[async_trait]
+impl<S: Sink> Consumer for Delivery<S> {
+    async fn consume(&self, batch: Batch) -> Result<(), Refused> {
+        let inner = &self.inner;
+        if batch.data.segments().is_empty() {
+            return Ok(());
+        }
+        if inner.stopped.load(Ordering::Acquire) || inner.cx.tasks().is_stopping() {
+            inner.metrics.enqueue_failed(batch.signal(), batch.items());
+            let text = "the exporter is shut down";
+            return Err(Refused::retryable(Status::UNAVAILABLE, batch, text));
+        }
+        if !inner.queue.enabled {
+            return inner.deliver_now(batch).await;
+        }
+        let lane = inner.lane(batch.signal(), &batch)?;
+        match &lane.queue {
+            LaneQueue::Memory { queue, room } => {
+                inner.put_in_memory(&lane, queue, room, batch).await
+            }
+            LaneQueue::Disk(queue) => {
+                inner.spawn_senders(&lane);
+                inner.put_on_disk(queue, batch).await
+            }
+        }
+    }
+}
+
+impl<S: Sink> Inner<S> {
+    /// Without a queue: the caller waits for the sink.
+    async fn deliver_now(&self, batch: Batch) -> Result<(), Refused> {
+        let patience = if batch.replayable {
+            Patience::Endless
+        } else {
+            Patience::Limited
+        };
+        let failures = self
+            .courier
+            .transmit(batch.clone(), patience, KEPT_BY_SOURCE)
+            .await;
+        for failure in failures.iter().filter(|failure| failure.retryable) {
+            self.metrics
+                .send_failed(failure.data.signal(), failure.data.items());
+        }
+        match refusal(&batch, failures) {
+            None => Ok(()),
+            Some(refused) => Err(refused),
+        }
+    }
+
+    async fn put_in_memory(
+        &self,
+        lane: &Lane,
+        queue: &MemoryQueue,
+        room: &Arc<Room>,
+        batch: Batch,
+    ) -> Result<(), Refused> {
+        let len = size(self.queue.sizer, &batch);
+        let permit = match room.try_take(len) {
+            Some(permit) => permit,
+            None if self.queue.block_on_overflow => {
+                tokio::select! {
+                    permit = room.take(len) => permit,
+                    () = self.cx.tasks().stopping() => {
+                        return Err(self.not_queued(batch, &NotQueued::Closed));
+                    }
+                }
+            }
+            None => return Err(self.not_queued(batch, &NotQueued::Full)),
+        };
+        let waits = match self.queue.wait_for_result {
+            WaitForResult::Auto => batch.replayable,
+            WaitForResult::Always => true,
+            WaitForResult::Never => false,
+        };
+        let (origin, answer) = if waits {
+            let (sender, answer) = oneshot::channel();
+            (Origin::Waiting(sender), Some(answer))
+        } else {
+            (Origin::Answered(batch.items()), None)
+        };
+        let ticket = Ticket::new(
+            origin,
+            Some(permit),
+            Arc::clone(&self.metrics),
+            Arc::clone(&lane.lost),
+        );
+        queue.push(Part::new(batch.clone(), ticket));
+        if self.abandon.is_cancelled() {
+            // Came while the queue was being given up.
+            queue.clear();
+        }
+        let Some(answer) = answer else {
+            return Ok(());
+        };
+        let failures = match answer.await {
+            Ok(failures) => failures,
+            Err(_) => vec![Failure::stopped(batch.data.clone())],
+        };
+        match refusal(&batch, failures) {
+            None => Ok(()),
+            Some(refused) => Err(refused),
+        }
+    }
+
+    async fn put_on_disk(&self, queue: &DiskQueue, batch: Batch) -> Result<(), Refused> {
+        let stopping = self.cx.tasks().stopping();
+        let queued = tokio::select! {
+            queued = queue.put(&batch, self.queue.block_on_overflow) => queued,
+            () = stopping, if self.queue.block_on_overflow => Err(NotQueued::Closed),
+        };
+        queued.map_err(|reason| self.not_queued(batch, &reason))
+    }
+
+    fn not_queued(&self, batch: Batch, reason: &NotQueued) -> Refused {
+        self.metrics.enqueue_failed(batch.signal(), batch.items());
+        let text = reason.to_string();
+        match reason {
+            NotQueued::Full | NotQueued::Disk(_) => {
+                Refused::retryable(Status::RESOURCE_EXHAUSTED, batch, text).after(FULL_DELAY)
+            }
+            NotQueued::Closed => Refused::retryable(Status::UNAVAILABLE, batch, text),
+        }
+    }
+
+    /// The lane of a signal; a memory lane is made when its first batch comes.
+    fn lane(self: &Arc<Self>, signal: Signal, batch: &Batch) -> Result<Arc<Lane>, Refused> {
+        if let Some(lane) = self.find_lane(signal) {
+            return Ok(lane);
+        }
+        if self.storage.is_some() {
+            let text = "the exporter's queue on disk is not open";
+            return Err(Refused::retryable(Status::UNAVAILABLE, batch.clone(), text));
+        }
+        let room = Room::new(self.queue.queue_size);
+        let queue = MemoryQueue::default();
+        let lane = self.add_lane(signal, LaneQueue::Memory { queue, room }, Arc::default());
+        self.spawn_senders(&lane);
+        Ok(lane)
+    }
+
+    fn find_lane(&self, signal: Signal) -> Option<Arc<Lane>> {
+        let lanes = self.lanes.read();
+        lanes.iter().find(|lane| lane.signal == signal).cloned()
+    }
+
+    fn add_lane(&self, signal: Signal, queue: LaneQueue, lost: Arc<Lost>) -> Arc<Lane> {
+        let mut lanes = self.lanes.write();
+        if let Some(known) = lanes.iter().find(|lane| lane.signal == signal) {
+            return Arc::clone(known);
+        }
+        let lane = Arc::new(Lane {
+            signal,
+            queue,
+            lost,
+            started: AtomicBool::new(false),
+        });
+        lanes.push(Arc::clone(&lane));
+        drop(lanes);
+        let unit = match (&lane.queue, self.queue.sizer) {
+            (LaneQueue::Disk(_), _) | (_, Sizer::Bytes) => "By",
+            (_, Sizer::Requests) => "{requests}",
+            (_, Sizer::Items) => "{items}",
+        };
+        let weak = Arc::downgrade(&lane);
+        self.metrics.watch_queue(signal, unit, move || {
+            weak.upgrade().map(|lane| match &lane.queue {
+                LaneQueue::Memory { room, .. } => (room.used(), room.capacity()),
+                LaneQueue::Disk(queue) => (queue.pending(), queue.capacity()),
+            })
+        });
+        lane
+    }
+
+    /// Opens the disk queues of all signals. Blocks.
+    fn open_disk(
+        &self,
+        storage: &dyn Storage,
+    ) -> Result<Vec<(Signal, DiskQueue, Arc<Lost>)>, BoxError> {
+        let path: PathBuf = storage.directory(self.cx.kind(), self.cx.id(), "queue")?;
+        let directory = Directory::open(path, &self.cx.id().to_string())?;
+        let capacity = match self.queue.sizer {
+            Sizer::Bytes => self.queue.queue_size,
+            Sizer::Requests | Sizer::Items => DISK_CAPACITY,
+        };
+        let mut queues = Vec::new();
+        for signal in Signal::ALL {
+            let lost = Arc::<Lost>::default();
+            let queue = DiskQueue::open(
+                directory.clone(),
+                signal,
+                capacity,
+                Arc::clone(&self.metrics),
+                Arc::clone(&self.reporter),
+                Arc::clone(&lost),
+            )?;
+            queues.push((signal, queue, lost));
+        }
+        *self.directory.lock() = Some(directory);
+        Ok(queues)
+    }
+
+    /// Starts the tasks that send, once.
+    fn spawn_senders(self: &Arc<Self>, lane: &Arc<Lane>) {
+        if lane.started.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let consumers = self.queue.num_consumers.max(1);
+        let Some(grouping) = self.grouping.clone() else {
+            for _ in 0..consumers {
+                let (inner, lane) = (Arc::clone(self), Arc::clone(lane));
+                self.spawn(async move {
+                    while let Some(part) = lane.pop(&inner.cx).await {
+                        inner.send(&lane, Group { parts: vec![part] }).await;
+                    }
+                });
+            }
+            return;
+        };
+        // Groups are made one ahead of the consumers.
+        let (sender, receiver) = mpsc::channel::<Group>(1);
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        let (inner, source) = (Arc::clone(self), Arc::clone(lane));
+        self.spawn(async move {
+            let pop = || source.pop(&inner.cx);
+            let emit = async |group| {
+                // The consumers outlive this task.
+                drop(sender.send(group).await);
+            };
+            grouping::run(grouping, inner.cx.tasks().clone(), pop, emit).await;
+        });
+        for _ in 0..consumers {
+            let (inner, lane, receiver) =
+                (Arc::clone(self), Arc::clone(lane), Arc::clone(&receiver));
+            self.spawn(async move {
+                loop {
+                    let group = receiver.lock().await.recv().await;
+                    let Some(group) = group else {
+                        break;
+                    };
+                    inner.send(&lane, group).await;
+                }
+            });
+        }
+    }
+
+    async fn send(&self, lane: &Lane, group: Group) {
+        let kept = match &lane.queue {
+            LaneQueue::Disk(_) => KEPT_ON_DISK,
+            LaneQueue::Memory { .. } => KEPT_IN_MEMORY,
+        };
+        let reached = self.courier.deliver(group, kept).await;
+        if let (false, LaneQueue::Disk(queue)) = (reached, &lane.queue) {
+            queue.stop_draining();
+        }
+    }
+
+    /// Runs `work` until it ends or everything is given up.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let abandon = self.abandon.clone();
+        let token = self.senders.token();
+        self.cx.tasks().spawn("sender", async move {
+            let _token = token;
+            tokio::select! {
+                () = abandon.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+}
+
+impl Lane {
+    async fn pop(&self, cx: &Context) -> Option<Part> {
+        match &self.queue {
+            LaneQueue::Memory { queue, .. } => queue.pop(cx.tasks()).await,
+            LaneQueue::Disk(queue) => queue.pop(cx.tasks()).await,
+        }
+    }
+}
+
+/// Gives everything up when dropped, and tells what was lost by it.
+struct Ending<'a, S>(&'a Arc<Inner<S>>);
+
+impl<S> Drop for Ending<'_, S> {
+    fn drop(&mut self) {
+        self.0.abandon.cancel();
+        for lane in self.0.lanes.read().iter() {
+            if let LaneQueue::Memory { queue, .. } = &lane.queue {
+                queue.clear();
+            }
+            let lost = lane.lost.total();
+            if lost > 0 {
+                self.0.reporter.lost(lane.signal, lost);
+            }
+        }
+    }
+}

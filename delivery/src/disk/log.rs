@@ -1,0 +1,845 @@
+//! A first-in-first-out log of records in append-only segment files. Blocking; knows nothing of telemetry.
+//!
+//! ```text
+//! traces-00000000000000000007.queue    records 8, 9, … in the layout of corten_storage::record
+//! traces-00000000000000000431.queue    the next segment file; all its records are above 431
+//! traces.cursor.a, traces.cursor.b     how far it is done (corten_storage::checkpoint)
+//! ```
+//!
+//! # What holds
+//!
+//! - A record is *kept* when [`append`](Log::append) returned `Ok`: its bytes and its file's name are on the disk.
+//! - A record is *done* when it and everything before it was [acknowledged](Log::acknowledge). The cursor is the
+//!   first record that isn't. After a crash, records behind the last saved cursor are read again, oldest first.
+//! - Sequence numbers only grow, also over restarts and failed appends; gaps mean nothing.
+//! - A file is never written to again after an error or a restart. So what a reader has buffered of it stays true.
+//! - Damage never is an error: the reader steps over it and says where it was and how long.
+//!
+//! # Order of durable steps
+//!
+//! New file: create → write → sync data → sync directory → `append` returns. Done file: save the cursor → unlink.
+//! If the cursor can't be saved (a full disk), the file is unlinked all the same: a cursor that points before the first file
+//! means the first file. Otherwise a full disk could never become emptier.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use corten_storage::file::Open;
+use corten_storage::record::{HEADER_LEN, MAX_PAYLOAD};
+use corten_storage::{Checkpoint, Directory, File, Item, Outcome, Reader, Reason, header};
+use parking_lot::Mutex;
+
+/// Sizes of a log, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Of all segment files together.
+    pub(crate) total: u64,
+    /// A segment file is closed when it has reached this.
+    pub(crate) segment: u64,
+}
+
+impl Limits {
+    /// The largest segment file that `total` bytes are divided into.
+    const SEGMENT: u64 = 32 << 20;
+
+    /// Files of 32 MiB, smaller ones when the whole is small: space comes back a file at a time.
+    pub(crate) fn of(total: u64) -> Self {
+        Self {
+            total,
+            segment: (total / 16).clamp(64 << 10, Self::SEGMENT),
+        }
+    }
+}
+
+/// Where a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its number.
+    pub(crate) sequence: u64,
+    /// The first number of its file.
+    file: u64,
+    /// The offset behind it.
+    end: u64,
+}
+
+/// What reading found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// An intact record, to be acknowledged when it is done with.
+    Record {
+        /// Its number.
+        sequence: u64,
+        /// What was appended.
+        payload: Bytes,
+    },
+    /// Bytes that hold no intact record.
+    Damage(Lost),
+}
+
+/// Bytes that were skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// The file's name.
+    pub(crate) file: String,
+    /// Where they begin.
+    pub(crate) offset: u64,
+    /// How many.
+    pub(crate) len: u64,
+    /// Why.
+    pub(crate) reason: Reason,
+}
+
+/// What was there when a log was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// Bytes that wait.
+    pub(crate) bytes: u64,
+    /// Unfinished writes that were cut off. They were never reported as kept.
+    pub(crate) torn: Vec<Lost>,
+    /// Files that could not be opened. They are left as they are.
+    pub(crate) unreadable: Vec<String>,
+    /// What is wrong with the cursor: up to one file's records may be read twice.
+    pub(crate) cursor: Option<String>,
+}
+
+/// The log.
+pub(crate) struct Log {
+    directory: Directory,
+    prefix: String,
+    limits: Limits,
+    writer: Mutex<Writer>,
+    reader: Mutex<Option<ReadAt>>,
+    cursor: Mutex<Checkpoint>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct Writer {
+    active: Option<Arc<Segment>>,
+    buffer: Vec<u8>,
+}
+
+/// The file that reading is at.
+struct ReadAt {
+    segment: Arc<Segment>,
+    reader: Reader,
+}
+
+impl ReadAt {
+    fn new(segment: &Arc<Segment>, offset: u64) -> Self {
+        let part = Arc::new(SyncedPart(Arc::clone(segment)));
+        Self {
+            segment: Arc::clone(segment),
+            reader: Reader::new(part, offset, MAX_PAYLOAD),
+        }
+    }
+}
+
+/// One file.
+struct Segment {
+    first: u64,
+    name: String,
+    file: Arc<dyn File>,
+    synced: AtomicU64,
+}
+
+impl Segment {
+    fn len(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+}
+
+/// A [`File`] that ends where its segment was last synced, so that a reader sees nothing else.
+struct SyncedPart(Arc<Segment>);
+
+impl File for SyncedPart {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = usize::try_from(self.0.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let len = buffer.len().min(left);
+        match buffer.get_mut(..len) {
+            Some(part) => self.0.file.read_at(part, offset),
+            None => Ok(0),
+        }
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.len())
+    }
+
+    fn set_size(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
+struct State {
+    /// Oldest first; all but the last are closed.
+    files: VecDeque<Arc<Segment>>,
+    /// Whether the last one is closed too.
+    last_closed: bool,
+    /// Whether bytes are on their way into the last one, which then must not be let go.
+    writing: bool,
+    /// Done with, not yet unlinked.
+    finished: Vec<Arc<Segment>>,
+    next_sequence: u64,
+    cursor: Cursor,
+    saved: Option<Cursor>,
+    /// The next record that reading gives, as far as that is known.
+    next_read: u64,
+    /// Read and not yet behind the cursor.
+    outstanding: VecDeque<Outstanding>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Cursor {
+    /// Everything below is done.
+    sequence: u64,
+    /// The file (its first number) and the offset in it that this is at: a hint.
+    file: u64,
+    offset: u64,
+}
+
+struct Outstanding {
+    sequence: u64,
+    file: u64,
+    end: u64,
+    done: bool,
+}
+
+impl Cursor {
+    const VERSION: u8 = 1;
+
+    fn encode(self) -> Vec<u8> {
+        let mut bytes = vec![Self::VERSION];
+        for number in [self.sequence, self.file, self.offset] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&version, rest) = bytes.split_first()?;
+        let (sequence, rest) = rest.split_first_chunk::<8>()?;
+        let (file, rest) = rest.split_first_chunk::<8>()?;
+        let (offset, _) = rest.split_first_chunk::<8>()?;
+        (version == Self::VERSION).then(|| Self {
+            sequence: u64::from_le_bytes(*sequence),
+            file: u64::from_le_bytes(*file),
+            offset: u64::from_le_bytes(*offset),
+        })
+    }
+}
+
+impl State {
+    fn file(&self, first: u64) -> Option<&Arc<Segment>> {
+        self.files.iter().find(|file| file.first == first)
+    }
+
+    /// Moves the cursor over what is done, and files that are done to `finished`.
+    fn advance(&mut self) {
+        while let Some(front) = self.outstanding.front().filter(|front| front.done) {
+            self.cursor = Cursor {
+                sequence: self.cursor.sequence.max(front.sequence + 1),
+                file: front.file,
+                offset: front.end,
+            };
+            self.outstanding.pop_front();
+        }
+        loop {
+            let closed = self.files.len() > 1 || self.last_closed;
+            let Some(head) = self.files.front() else {
+                break;
+            };
+            let passed = self.cursor.file > head.first;
+            let done = self.cursor.file == head.first && self.cursor.offset >= head.len();
+            if !closed || !(passed || done) {
+                break;
+            }
+            self.finished.extend(self.files.pop_front());
+            if passed {
+                continue;
+            }
+            self.cursor.offset = 0;
+            match self.files.front() {
+                Some(next) => self.cursor.file = next.first,
+                None => {
+                    // Saved so that these numbers aren't used again after a restart.
+                    self.cursor.file = self.next_sequence;
+                    self.cursor.sequence = self.next_sequence;
+                    self.next_read = self.next_sequence;
+                }
+            }
+        }
+    }
+
+    fn physical(&self) -> u64 {
+        let files = self.files.iter().chain(&self.finished);
+        files.map(|file| file.len()).sum()
+    }
+
+    fn pending(&self) -> u64 {
+        let all: u64 = self.files.iter().map(|file| file.len()).sum();
+        all.saturating_sub(self.cursor.offset)
+    }
+}
+
+impl Log {
+    /// Opens the log `prefix` of a directory and finds its end. Damage never is an error.
+    ///
+    /// # Errors
+    ///
+    /// The directory can't be listed.
+    pub(crate) fn open(
+        directory: Directory,
+        prefix: &str,
+        limits: Limits,
+    ) -> io::Result<(Self, Recovered)> {
+        let (checkpoint, loaded) = Checkpoint::open(directory.clone(), &format!("{prefix}.cursor"));
+        let mut recovered = Recovered::default();
+        let saved = Cursor::decode(&loaded.bytes);
+        recovered.cursor = match loaded.outcome {
+            Outcome::Lost { reason } => Some(reason),
+            Outcome::Current | Outcome::Previous { .. } if saved.is_none() => {
+                Some("the cursor has an unknown format".to_owned())
+            }
+            _ => None,
+        };
+        let mut cursor = saved.unwrap_or_default();
+
+        let mut firsts: Vec<u64> = directory
+            .list()?
+            .iter()
+            .filter_map(|name| first_of(prefix, name))
+            .collect();
+        firsts.sort_unstable();
+        // A crash came between saving the cursor and the unlinking. All of a file's records are below
+        // the next file's number.
+        let following = firsts.iter().skip(1);
+        let begin = following
+            .take_while(|first| **first <= cursor.sequence)
+            .count();
+        let mut finished = Vec::new();
+        let mut files = VecDeque::new();
+        for (index, first) in firsts.iter().copied().enumerate() {
+            let name = file_name(prefix, first);
+            let file = match directory
+                .file(&name, Open::Write)
+                .or_else(|_| directory.file(&name, Open::Read))
+            {
+                Ok(file) => file,
+                Err(error) => {
+                    recovered.unreadable.push(format!("{name}: {error}"));
+                    continue;
+                }
+            };
+            let size = file.size().unwrap_or(0);
+            let segment = Arc::new(Segment {
+                first,
+                name,
+                file,
+                synced: AtomicU64::new(size),
+            });
+            if index < begin {
+                finished.push(segment);
+            } else {
+                files.push_back(segment);
+            }
+        }
+
+        let mut next_sequence = cursor.sequence;
+        if let Some(last) = files.back() {
+            next_sequence = next_sequence.max(scan_end(last, &mut recovered));
+        }
+        match files.front() {
+            Some(head) if head.first == cursor.file => {
+                if cursor.offset > head.len() || !record_at(head, cursor.offset) {
+                    cursor.offset = 0;
+                }
+            }
+            Some(head) => {
+                cursor.file = head.first;
+                cursor.offset = 0;
+            }
+            None => {
+                cursor.file = next_sequence;
+                cursor.offset = 0;
+            }
+        }
+        let next_read = if files.is_empty() {
+            next_sequence
+        } else {
+            cursor.sequence
+        };
+        let mut state = State {
+            files,
+            last_closed: true,
+            writing: false,
+            finished,
+            next_sequence,
+            cursor,
+            saved,
+            next_read,
+            outstanding: VecDeque::new(),
+        };
+        state.advance();
+        recovered.bytes = state.pending();
+        let log = Self {
+            directory,
+            prefix: prefix.to_owned(),
+            limits,
+            writer: Mutex::default(),
+            reader: Mutex::new(None),
+            cursor: Mutex::new(checkpoint),
+            state: Mutex::new(state),
+        };
+        Ok((log, recovered))
+    }
+
+    /// Where it is.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Bytes of records that are not done.
+    pub(crate) fn pending(&self) -> u64 {
+        self.state.lock().pending()
+    }
+
+    /// The next record that [`read`](Self::read) will give, when it has caught up.
+    pub(crate) fn next_read(&self) -> u64 {
+        self.state.lock().next_read
+    }
+
+    /// Whether `len` more bytes are within the limit. An empty log takes a record of any size.
+    pub(crate) fn has_room(&self, len: u64) -> bool {
+        let mut state = self.state.lock();
+        if state.physical().saturating_add(len) <= self.limits.total {
+            return true;
+        }
+        if state.pending() == 0 && !state.writing {
+            // Everything is done, but the last file is still open and counted: let it go.
+            state.last_closed = true;
+            state.advance();
+            return true;
+        }
+        false
+    }
+
+    /// Appends records, each given in parts, and returns when they are on the disk.
+    ///
+    /// # Errors
+    ///
+    /// None of the records that are missing in `kept` was kept; the log goes on in a new file.
+    pub(crate) fn append<'p, P>(&self, records: &[P], kept: &mut Vec<Place>) -> io::Result<()>
+    where
+        P: AsRef<[Bytes]> + 'p,
+    {
+        let mut writer = self.writer.lock();
+        let mut rest = records;
+        while !rest.is_empty() {
+            match self.append_to_one_file(&mut writer, rest, kept) {
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(error) => {
+                    self.abandon(&mut writer);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends until the file is full; returns how many records are kept.
+    fn append_to_one_file<P: AsRef<[Bytes]>>(
+        &self,
+        writer: &mut Writer,
+        records: &[P],
+        kept: &mut Vec<Place>,
+    ) -> io::Result<usize> {
+        /// Written at once.
+        const CHUNK: usize = 1 << 20;
+
+        {
+            let mut state = self.state.lock();
+            if state.last_closed {
+                writer.active = None;
+            }
+            state.writing = true;
+        }
+        let (segment, created) = match &writer.active {
+            Some(segment) => (Arc::clone(segment), false),
+            None => (self.create()?, true),
+        };
+        writer.active = Some(Arc::clone(&segment));
+        let mut written = segment.len();
+        let mut places = Vec::new();
+        writer.buffer.clear();
+        for record in records {
+            let parts = record.as_ref();
+            let sequence = {
+                let mut state = self.state.lock();
+                let sequence = state.next_sequence;
+                state.next_sequence += 1;
+                sequence
+            };
+            let head = header(sequence, parts.iter().map(|part| &**part))
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+            writer.buffer.extend_from_slice(&head);
+            for part in parts {
+                if writer.buffer.len() + part.len() > CHUNK {
+                    segment.file.write_all_at(&writer.buffer, written)?;
+                    written += to_u64(writer.buffer.len());
+                    writer.buffer.clear();
+                }
+                if part.len() > CHUNK {
+                    segment.file.write_all_at(part, written)?;
+                    written += to_u64(part.len());
+                } else {
+                    writer.buffer.extend_from_slice(part);
+                }
+            }
+            let end = written + to_u64(writer.buffer.len());
+            places.push(Place {
+                sequence,
+                file: segment.first,
+                end,
+            });
+            if end >= self.limits.segment {
+                break;
+            }
+        }
+        segment.file.write_all_at(&writer.buffer, written)?;
+        written += to_u64(writer.buffer.len());
+        segment.file.sync()?;
+        if created {
+            self.directory.sync()?;
+        }
+
+        let mut state = self.state.lock();
+        state.writing = false;
+        segment.synced.store(written, Ordering::Release);
+        if written >= self.limits.segment {
+            state.last_closed = true;
+            writer.active = None;
+        }
+        let count = places.len();
+        kept.append(&mut places);
+        Ok(count)
+    }
+
+    fn create(&self) -> io::Result<Arc<Segment>> {
+        let first = {
+            let mut state = self.state.lock();
+            let first = state.next_sequence;
+            // If creating fails half-way the name stays taken.
+            state.next_sequence += 1;
+            first
+        };
+        let name = file_name(&self.prefix, first);
+        let file = self.directory.file(&name, Open::CreateNew)?;
+        let segment = Arc::new(Segment {
+            first,
+            name,
+            file,
+            synced: AtomicU64::new(0),
+        });
+        let mut state = self.state.lock();
+        if state.files.is_empty() {
+            state.cursor.file = first;
+            state.cursor.offset = 0;
+        }
+        // The number in the name is not a record's: a reader that has caught up stays so.
+        if state.next_read == first {
+            state.next_read = first + 1;
+        }
+        state.files.push_back(Arc::clone(&segment));
+        state.last_closed = false;
+        Ok(segment)
+    }
+
+    /// After an error: what may be half-written is cut off if that works, and the file is closed.
+    fn abandon(&self, writer: &mut Writer) {
+        writer.buffer = Vec::new();
+        let Some(segment) = writer.active.take() else {
+            self.state.lock().writing = false;
+            return;
+        };
+        if let Err(error) = segment.file.set_size(segment.len()) {
+            tracing::debug!(file = segment.name, %error, "the rest of a failed write stays in the file");
+        }
+        let mut state = self.state.lock();
+        state.writing = false;
+        state.last_closed = true;
+        state.advance();
+    }
+
+    /// Reads the next records, up to about `max_bytes` of them, at least one when there is one.
+    ///
+    /// # Errors
+    ///
+    /// The file system's; reading goes on at the same record.
+    pub(crate) fn read(&self, max_bytes: usize) -> io::Result<Vec<Found>> {
+        let mut slot = self.reader.lock();
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        while bytes < max_bytes {
+            let Some(ReadAt { segment, reader }) = &mut *slot else {
+                *slot = self.first_reader();
+                if slot.is_none() {
+                    break;
+                }
+                continue;
+            };
+            let item = match reader.next() {
+                Ok(item) => item,
+                Err(_) if !found.is_empty() => break,
+                Err(error) => return Err(error),
+            };
+            let Some(item) = item else {
+                let state = self.state.lock();
+                if reader.offset() < segment.len() {
+                    // Written meanwhile.
+                    continue;
+                }
+                let mut later = state.files.iter();
+                let Some(next) = later.find(|file| file.first > segment.first) else {
+                    break;
+                };
+                *slot = Some(ReadAt::new(next, 0));
+                continue;
+            };
+            let mut state = self.state.lock();
+            match item {
+                Item::Record(record) => {
+                    // Done before a restart, or read from memory meanwhile.
+                    let done = record.sequence < state.next_read;
+                    state.outstanding.push_back(Outstanding {
+                        sequence: record.sequence,
+                        file: segment.first,
+                        end: record.end(),
+                        done,
+                    });
+                    if !done {
+                        state.next_read = record.sequence + 1;
+                        bytes += record.payload.len() + HEADER_LEN;
+                        found.push(Found::Record {
+                            sequence: record.sequence,
+                            payload: Bytes::copy_from_slice(record.payload),
+                        });
+                    }
+                }
+                Item::Damage(damage) => {
+                    let sequence = state.next_read.saturating_sub(1);
+                    state.outstanding.push_back(Outstanding {
+                        sequence,
+                        file: segment.first,
+                        end: damage.offset + damage.len,
+                        done: true,
+                    });
+                    found.push(Found::Damage(Lost {
+                        file: segment.name.clone(),
+                        offset: damage.offset,
+                        len: damage.len,
+                        reason: damage.reason,
+                    }));
+                }
+            }
+            state.advance();
+        }
+        Ok(found)
+    }
+
+    fn first_reader(&self) -> Option<ReadAt> {
+        let state = self.state.lock();
+        let head = state.files.front()?;
+        Some(ReadAt::new(head, state.cursor.offset))
+    }
+
+    /// Skips the rest of the file that reading is at: it can't be read.
+    pub(crate) fn give_up_file(&self) -> Option<Lost> {
+        let mut slot = self.reader.lock();
+        let ReadAt {
+            segment: file,
+            reader,
+        } = slot.as_mut()?;
+        let mut state = self.state.lock();
+        let lost = Lost {
+            file: file.name.clone(),
+            offset: reader.offset(),
+            len: file.len().saturating_sub(reader.offset()),
+            reason: Reason::Payload,
+        };
+        reader.seek(file.len());
+        let sequence = state.next_read.saturating_sub(1);
+        state.outstanding.push_back(Outstanding {
+            sequence,
+            file: file.first,
+            end: file.len(),
+            done: true,
+        });
+        state.advance();
+        Some(lost)
+    }
+
+    /// Takes note that the record at `place` was read from memory instead. `false` when reading is
+    /// not exactly at it (it was read already, or others come first).
+    pub(crate) fn read_from_memory(&self, place: Place) -> bool {
+        let mut slot = self.reader.lock();
+        let mut state = self.state.lock();
+        if state.next_read != place.sequence {
+            return false;
+        }
+        let Some(file) = state.file(place.file) else {
+            return false;
+        };
+        match &mut *slot {
+            Some(at) if at.segment.first == place.file => at.reader.seek(place.end),
+            _ => *slot = Some(ReadAt::new(file, place.end)),
+        }
+        state.next_read = place.sequence + 1;
+        state.outstanding.push_back(Outstanding {
+            sequence: place.sequence,
+            file: place.file,
+            end: place.end,
+            done: false,
+        });
+        true
+    }
+
+    /// The record is done with.
+    pub(crate) fn acknowledge(&self, sequence: u64) {
+        let mut state = self.state.lock();
+        let at = state
+            .outstanding
+            .partition_point(|entry| entry.sequence < sequence);
+        // Damage stands under the number of the record before it.
+        let hit = state
+            .outstanding
+            .range_mut(at..)
+            .take_while(|entry| entry.sequence == sequence)
+            .find(|entry| !entry.done);
+        if let Some(entry) = hit {
+            entry.done = true;
+        }
+        state.advance();
+    }
+
+    /// Whether [`save`](Self::save) has something to do.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        let state = self.state.lock();
+        state.saved != Some(state.cursor) || !state.finished.is_empty()
+    }
+
+    /// Whether whole files wait to be unlinked.
+    pub(crate) fn has_finished_files(&self) -> bool {
+        !self.state.lock().finished.is_empty()
+    }
+
+    /// Saves the cursor, then unlinks files that are done.
+    ///
+    /// # Errors
+    ///
+    /// The cursor was not saved (after a crash some records are read twice), or a file stays.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        let mut checkpoint = self.cursor.lock();
+        let (cursor, changed, finished) = {
+            let mut state = self.state.lock();
+            let changed = state.saved != Some(state.cursor);
+            (state.cursor, changed, std::mem::take(&mut state.finished))
+        };
+        let mut result = Ok(());
+        if changed {
+            result = checkpoint.save(&cursor.encode());
+            if result.is_ok() {
+                self.state.lock().saved = Some(cursor);
+            }
+        }
+        for file in finished {
+            match self.directory.remove(&file.name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    self.state.lock().finished.push(file);
+                    result = result.and(Err(error));
+                }
+                _ => {}
+            }
+        }
+        result
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log")
+            .field("directory", &self.directory)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the last file to its end, cuts off a torn write; returns a number above all of its records'.
+fn scan_end(segment: &Arc<Segment>, recovered: &mut Recovered) -> u64 {
+    let mut next = segment.first + 1;
+    let mut reader = ReadAt::new(segment, 0).reader;
+    loop {
+        match reader.next() {
+            Ok(Some(Item::Record(record))) => next = next.max(record.sequence + 1),
+            Ok(Some(Item::Damage(damage))) => {
+                // As many records as there can have been.
+                next += 1 + damage.len / to_u64(HEADER_LEN);
+                if damage.reason == Reason::Torn {
+                    if segment.file.set_size(damage.offset).is_ok() {
+                        segment.synced.store(damage.offset, Ordering::Release);
+                    }
+                    recovered.torn.push(Lost {
+                        file: segment.name.clone(),
+                        offset: damage.offset,
+                        len: damage.len,
+                        reason: damage.reason,
+                    });
+                    return next;
+                }
+            }
+            Ok(None) => return next,
+            Err(error) => {
+                tracing::warn!(file = segment.name, %error, "the end of the queue could not be read");
+                return next + segment.len() / to_u64(HEADER_LEN);
+            }
+        }
+    }
+}
+
+/// Whether a record (or the end) is exactly at `offset`.
+fn record_at(segment: &Arc<Segment>, offset: u64) -> bool {
+    let mut reader = ReadAt::new(segment, offset).reader;
+    matches!(reader.next(), Ok(None | Some(Item::Record(_))))
+}
+
+const SUFFIX: &str = ".queue";
+
+fn file_name(prefix: &str, first: u64) -> String {
+    format!("{prefix}-{first:020}{SUFFIX}")
+}
+
+fn first_of(prefix: &str, name: &str) -> Option<u64> {
+    let number = name.strip_prefix(prefix)?.strip_prefix('-')?;
+    let number = number.strip_suffix(SUFFIX)?;
+    number.parse().ok().filter(|_| number.len() == 20)
+}
+
+fn to_u64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! The queue in memory.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use corten_component::{Batch, Tasks};
+use corten_config::settings::Sizer;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::part::Part;
+
+/// How much a batch counts.
+pub(crate) fn size(sizer: Sizer, batch: &Batch) -> u64 {
+    let size = match sizer {
+        Sizer::Requests => 1,
+        Sizer::Items => batch.items(),
+        Sizer::Bytes => batch.bytes_len(),
+    };
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
+/// The bound of a memory queue. What is being sent still counts: it is still in memory.
+#[derive(Debug)]
+pub(crate) struct Room {
+    capacity: u64,
+    used: Mutex<u64>,
+    freed: Notify,
+}
+
+/// A share of the room, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    room: Arc<Room>,
+    size: u64,
+}
+
+impl Room {
+    pub(crate) fn new(capacity: u64) -> Arc<Self> {
+        Arc::new(Self {
+            capacity,
+            used: Mutex::new(0),
+            freed: Notify::new(),
+        })
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        *self.used.lock()
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// A share, when there is room. An empty queue takes a batch of any size, since it is in memory anyway.
+    pub(crate) fn try_take(self: &Arc<Self>, size: u64) -> Option<Permit> {
+        let mut used = self.used.lock();
+        let after = used.saturating_add(size);
+        if *used > 0 && after > self.capacity {
+            return None;
+        }
+        *used = after;
+        Some(Permit {
+            room: Arc::clone(self),
+            size,
+        })
+    }
+
+    /// Waits for a share.
+    pub(crate) async fn take(self: &Arc<Self>, size: u64) -> Permit {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if let Some(permit) = self.try_take(size) {
+                return permit;
+            }
+            freed.await;
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut used = self.room.used.lock();
+        *used = used.saturating_sub(self.size);
+        drop(used);
+        self.room.freed.notify_waiters();
+    }
+}
+
+/// First in, first out; bounded by [`Room`], not here.
+#[derive(Default)]
+pub(crate) struct MemoryQueue {
+    parts: Mutex<VecDeque<Part>>,
+    available: Notify,
+}
+
+impl MemoryQueue {
+    pub(crate) fn push(&self, part: Part) {
+        self.parts.lock().push_back(part);
+        self.available.notify_one();
+    }
+
+    /// The oldest part; `None` when it is time to stop and nothing is left.
+    pub(crate) async fn pop(&self, tasks: &Tasks) -> Option<Part> {
+        loop {
+            let available = self.available.notified();
+            tokio::pin!(available);
+            available.as_mut().enable();
+            {
+                let mut parts = self.parts.lock();
+                if let Some(part) = parts.pop_front() {
+                    if !parts.is_empty() {
+                        // Several pushes may have left one notification.
+                        self.available.notify_one();
+                    }
+                    return Some(part);
+                }
+            }
+            if tasks.is_stopping() {
+                return None;
+            }
+            tokio::select! {
+                () = available => {}
+                () = tasks.stopping() => {}
+            }
+        }
+    }
+
+    /// Drops everything, which tells whoever waits.
+    pub(crate) fn clear(&self) {
+        let parts = std::mem::take(&mut *self.parts.lock());
+        drop(parts);
+    }
+}
