@@ -33,7 +33,7 @@ pub use metrics::{
 };
 pub use traces::{EventBuilder, LinkBuilder, SpanBuilder, TracesBuilder};
 pub use value::OwnedValue;
-pub(crate) use value::{put_any_value, put_attribute};
+pub(crate) use value::{put_any_value, put_attribute, put_attribute_raw};
 
 use bytes::Bytes;
 

@@ -4,6 +4,7 @@ pub mod attributes;
 pub mod build;
 pub mod cursor;
 mod data;
+pub mod edit;
 pub mod logs;
 pub mod metrics;
 pub mod model;

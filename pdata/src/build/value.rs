@@ -50,6 +50,11 @@ impl OwnedValue {
         AnyValue::new(&self.raw)
     }
 
+    /// The bytes of the `AnyValue` message, given up.
+    pub(crate) fn into_raw(self) -> Vec<u8> {
+        self.raw
+    }
+
     /// The bytes of the `AnyValue` message.
     #[must_use]
     pub fn raw(&self) -> &[u8] {

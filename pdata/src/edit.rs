@@ -1,0 +1,264 @@
+//! Editing by splicing: what does not change is copied as it stands.
+//!
+//! Every edit takes a rope and returns another. A segment in which nothing changes is shared with
+//! the old rope. In one that changes, the bytes between the changes are copied in bulk, unknown
+//! fields among them, and the lengths around a change are written anew.
+//!
+//! ```
+//! use corten_pdata::build::LogsBuilder;
+//! use corten_pdata::edit::{AttributeEdits, edit_resource_attributes, retain};
+//! use corten_pdata::logs::LogRecord;
+//! use corten_pdata::Cursor;
+//!
+//! let mut logs = LogsBuilder::new();
+//! logs.resource(|resource| {
+//!     resource.attribute_str("host", "a").attribute_str("password", "hunter2");
+//! });
+//! logs.record(|record| {
+//!     record.severity(9, "INFO").body_str("one");
+//! });
+//! logs.record(|record| {
+//!     record.severity(17, "ERROR").body_str("two");
+//! });
+//! let logs = logs.finish();
+//!
+//! let edits = AttributeEdits::new().delete("password").upsert("cluster", "eu-1");
+//! let logs = edit_resource_attributes(&logs, &edits);
+//! let logs = retain(&logs, |record| LogRecord::new(record.raw).severity_number() >= 17);
+//! assert_eq!(logs.items(), 1);
+//! let resource = logs.resources().next().unwrap().resource();
+//! assert_eq!(resource.attributes().get_str("cluster"), Some("eu-1"));
+//! assert!(resource.attributes().get("password").is_none());
+//! ```
+
+mod attributes;
+mod retain;
+mod splice;
+
+pub use attributes::{AttributeEdits, NewValue};
+pub use retain::{retain, retain_metrics};
+
+use bytes::Bytes;
+
+use crate::attributes::{Attributes, Resource, Scope, resource_of, scope_of};
+use crate::cursor::Cursor;
+use crate::metrics::Metric;
+use crate::rope::{Rope, Segment};
+use crate::signal::SignalKind;
+use crate::wire::{Field, Fields, Value};
+use crate::{Data, Signal};
+use splice::Splicer;
+
+/// A log record, a span or a data point with what it stands in, for predicates.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// What it comes from.
+    pub resource: Resource<'a>,
+    /// What produced it.
+    pub scope: Scope<'a>,
+    /// The metric, if it is a data point.
+    pub metric: Option<Metric<'a>>,
+    /// Its own bytes, to be read by the cursor of its kind.
+    pub raw: &'a [u8],
+    /// The number of the attributes' field in it.
+    attributes: u32,
+}
+
+impl<'a> Record<'a> {
+    /// Its attributes, whichever kind of record it is.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes<'a> {
+        Attributes::new(self.raw, self.attributes)
+    }
+}
+
+/// Edits the attributes of every resource. A resource that is missing counts as one without
+/// attributes.
+#[must_use]
+pub fn edit_resource_attributes<S: SignalKind>(rope: &Rope<S>, edits: &AttributeEdits) -> Rope<S> {
+    each_segment(rope, |splicer, bytes| {
+        for resource in messages(bytes, 1) {
+            splicer.enter(&resource);
+            edit_holder(splicer, &resource, 1, edits);
+            splicer.leave();
+        }
+    })
+}
+
+/// Edits the attributes of every scope. A scope that is missing counts as one without attributes.
+#[must_use]
+pub fn edit_scope_attributes<S: SignalKind>(rope: &Rope<S>, edits: &AttributeEdits) -> Rope<S> {
+    each_segment(rope, |splicer, bytes| {
+        for resource in messages(bytes, 1) {
+            splicer.enter(&resource);
+            for scope in messages(resource.value.bytes(), 2) {
+                splicer.enter(&scope);
+                edit_holder(splicer, &scope, 3, edits);
+                splicer.leave();
+            }
+            splicer.leave();
+        }
+    })
+}
+
+/// Edits the attributes of the log records, spans or data points that `wanted` holds for.
+#[must_use]
+pub fn edit_record_attributes<S: SignalKind>(
+    rope: &Rope<S>,
+    edits: &AttributeEdits,
+    mut wanted: impl FnMut(&Record<'_>) -> bool,
+) -> Rope<S> {
+    each_segment(rope, |splicer, bytes| {
+        for resource in messages(bytes, 1) {
+            splicer.enter(&resource);
+            for scope in messages(resource.value.bytes(), 2) {
+                splicer.enter(&scope);
+                let mut record = Record {
+                    resource: resource_of(resource.value.bytes()),
+                    scope: scope_of(scope.value.bytes()),
+                    metric: None,
+                    raw: &[],
+                    attributes: record_attributes(S::SIGNAL),
+                };
+                for child in messages(scope.value.bytes(), 2) {
+                    if S::SIGNAL == Signal::Metrics {
+                        splicer.enter(&child);
+                        edit_points(splicer, &child, &mut record, edits, &mut wanted);
+                        splicer.leave();
+                    } else {
+                        record.raw = child.value.bytes();
+                        if wanted(&record) {
+                            edit_record(splicer, &child, record.attributes, edits);
+                        }
+                    }
+                }
+                splicer.leave();
+            }
+            splicer.leave();
+        }
+    })
+}
+
+impl Data {
+    /// [`edit_resource_attributes`] for any signal.
+    #[must_use]
+    pub fn edit_resource_attributes(&self, edits: &AttributeEdits) -> Self {
+        match self {
+            Self::Logs(rope) => edit_resource_attributes(rope, edits).into(),
+            Self::Metrics(rope) => edit_resource_attributes(rope, edits).into(),
+            Self::Traces(rope) => edit_resource_attributes(rope, edits).into(),
+        }
+    }
+
+    /// [`edit_record_attributes`] for any signal.
+    #[must_use]
+    pub fn edit_record_attributes(
+        &self,
+        edits: &AttributeEdits,
+        wanted: impl FnMut(&Record<'_>) -> bool,
+    ) -> Self {
+        match self {
+            Self::Logs(rope) => edit_record_attributes(rope, edits, wanted).into(),
+            Self::Metrics(rope) => edit_record_attributes(rope, edits, wanted).into(),
+            Self::Traces(rope) => edit_record_attributes(rope, edits, wanted).into(),
+        }
+    }
+}
+
+/// The number of the field in which a record that is not a data point has its attributes.
+fn record_attributes(signal: Signal) -> u32 {
+    match signal {
+        Signal::Logs => 6,
+        Signal::Traces => 9,
+        Signal::Metrics => 7,
+    }
+}
+
+/// The number of the field in which the points of a metric have their attributes, by the number of
+/// the metric's data; `None` if that field is not data.
+fn point_attributes(data: u32) -> Option<u32> {
+    match data {
+        5 | 7 | 11 => Some(7),
+        9 => Some(9),
+        10 => Some(1),
+        _ => None,
+    }
+}
+
+fn edit_points<'a>(
+    splicer: &mut Splicer<'a>,
+    metric: &Field<'a>,
+    record: &mut Record<'a>,
+    edits: &'a AttributeEdits,
+    wanted: &mut impl FnMut(&Record<'_>) -> bool,
+) {
+    record.metric = Some(Metric::new(metric.value.bytes()));
+    for data in Fields::new(metric.value.bytes()) {
+        let (Some(attributes), Value::Bytes(raw)) = (point_attributes(data.number), data.value)
+        else {
+            continue;
+        };
+        record.attributes = attributes;
+        splicer.enter(&data);
+        for point in messages(raw, 1) {
+            record.raw = point.value.bytes();
+            if wanted(record) {
+                edit_record(splicer, &point, attributes, edits);
+            }
+        }
+        splicer.leave();
+    }
+}
+
+fn edit_record<'a>(
+    splicer: &mut Splicer<'a>,
+    record: &Field<'a>,
+    attributes: u32,
+    edits: &'a AttributeEdits,
+) {
+    splicer.enter(record);
+    edits.apply(splicer, record.value.bytes(), attributes);
+    splicer.leave();
+}
+
+/// Edits the attributes of the resource or scope (field 1) of a container, making one if there is
+/// none.
+fn edit_holder<'a>(
+    splicer: &mut Splicer<'a>,
+    container: &Field<'a>,
+    attributes: u32,
+    edits: &'a AttributeEdits,
+) {
+    let raw = container.value.bytes();
+    match messages(raw, 1).next() {
+        Some(holder) => edit_record(splicer, &holder, attributes, edits),
+        None => edits.create(splicer, raw, 1, attributes),
+    }
+}
+
+/// The occurrences of a message field.
+fn messages(raw: &[u8], number: u32) -> impl Iterator<Item = Field<'_>> {
+    Fields::new(raw)
+        .filter(move |field| field.number == number && matches!(field.value, Value::Bytes(_)))
+}
+
+/// Applies an edit that keeps all items to every segment.
+fn each_segment<'r, S: SignalKind>(
+    rope: &'r Rope<S>,
+    mut edit: impl FnMut(&mut Splicer<'r>, &'r [u8]),
+) -> Rope<S> {
+    rope.segments()
+        .iter()
+        .map(|segment| {
+            let mut splicer = Splicer::new(segment.bytes());
+            edit(&mut splicer, segment.bytes());
+            match splicer.finish() {
+                Some(bytes) => {
+                    let items = u32::try_from(segment.items()).unwrap_or(u32::MAX);
+                    Segment::new_unchecked(Bytes::from(bytes), items)
+                }
+                None => segment.clone(),
+            }
+        })
+        .collect()
+}
