@@ -1,0 +1,328 @@
+//! Decompression that stops where it must.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use flate2::{Decompress, FlushDecompress, Status};
+use zstd::stream::raw::{self, Operation};
+use zstd::zstd_safe::{DParameter, InBuffer, OutBuffer};
+
+use super::{BodyError, Encoding, Limits};
+use crate::admission::Reservation;
+
+/// The largest window of zstd, as a power of two: 8 MiB, what RFC 9659 lets a sender of HTTP use.
+const ZSTD_WINDOW_LOG: u32 = 23;
+/// The first piece of memory.
+const FIRST: usize = 32 << 10;
+/// How many gzip members or zstd frames may follow each other: each costs a set-up that its few bytes do not pay for.
+const MEMBERS: usize = 1024;
+/// What the framing format of Snappy begins with.
+const SNAPPY_FRAMING: &[u8] = b"\xff\x06\x00\x00sNaPpY";
+
+/// Unpacks what is pushed, within caps.
+pub struct Decoder {
+    encoding: Encoding,
+    limits: Limits,
+    wire: usize,
+    engine: Engine,
+    output: Vec<u8>,
+}
+
+enum Engine {
+    Identity,
+    Deflate {
+        state: Decompress,
+        gzip: bool,
+        members: usize,
+        ended: bool,
+    },
+    Zstd {
+        state: raw::Decoder<'static>,
+        frames: usize,
+        ended: bool,
+    },
+    /// Collected, and unpacked at the end.
+    Snappy(Vec<u8>),
+}
+
+/// What one step of an engine did.
+struct Step {
+    consumed: usize,
+    produced: usize,
+}
+
+impl Decoder {
+    /// A decoder for one body.
+    ///
+    /// # Errors
+    ///
+    /// The library could not be set up.
+    pub fn new(encoding: Encoding, limits: &Limits) -> Result<Self, BodyError> {
+        let engine = match encoding {
+            Encoding::Identity => Engine::Identity,
+            Encoding::Gzip => Engine::Deflate {
+                state: Decompress::new_gzip(15),
+                gzip: true,
+                members: 0,
+                ended: false,
+            },
+            Encoding::Zlib => Engine::Deflate {
+                state: Decompress::new(true),
+                gzip: false,
+                members: 0,
+                ended: false,
+            },
+            Encoding::Zstd => {
+                let state = raw::Decoder::new().and_then(|mut state| {
+                    state.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
+                    Ok(state)
+                });
+                Engine::Zstd {
+                    state: state.map_err(|error| damaged(encoding, error))?,
+                    frames: 0,
+                    ended: true,
+                }
+            }
+            Encoding::Snappy => Engine::Snappy(Vec::new()),
+        };
+        Ok(Self {
+            encoding,
+            limits: *limits,
+            wire: 0,
+            engine,
+            output: Vec::new(),
+        })
+    }
+
+    /// Takes the next bytes as they came; memory for what they unpack to comes out of `room`.
+    ///
+    /// # Errors
+    ///
+    /// A cap is exceeded, there is no room, or the bytes are damaged.
+    pub fn push(
+        &mut self,
+        mut input: &[u8],
+        mut room: Option<&mut Reservation>,
+    ) -> Result<(), BodyError> {
+        self.wire = self.wire.saturating_add(input.len());
+        if self.wire > self.limits.wire {
+            return Err(BodyError::TooLarge {
+                limit: self.limits.wire,
+                unpacked: false,
+            });
+        }
+        match &mut self.engine {
+            Engine::Snappy(collected) => {
+                if room.is_some_and(|room| !room.grow(self.wire)) {
+                    return Err(BodyError::NoRoom);
+                }
+                collected.extend_from_slice(input);
+                return Ok(());
+            }
+            Engine::Identity => {
+                if room.is_some_and(|room| !room.grow(self.wire)) {
+                    return Err(BodyError::NoRoom);
+                }
+                self.output.extend_from_slice(input);
+                return self.check();
+            }
+            Engine::Deflate { .. } | Engine::Zstd { .. } => {}
+        }
+        loop {
+            self.make_space(room.as_deref_mut())?;
+            let step = self.step(input)?;
+            input = input.get(step.consumed..).unwrap_or_default();
+            self.check()?;
+            let has_space = self.output.len() < self.output.capacity();
+            if input.is_empty() && has_space {
+                return Ok(());
+            }
+            if step.consumed == 0 && step.produced == 0 && has_space {
+                return Err(damaged(self.encoding, "it makes no progress"));
+            }
+        }
+    }
+
+    /// Everything unpacked.
+    ///
+    /// # Errors
+    ///
+    /// The body ends in the middle, a cap is exceeded, or there is no room.
+    pub fn finish(mut self, room: Option<&mut Reservation>) -> Result<Bytes, BodyError> {
+        match &self.engine {
+            Engine::Deflate { ended: false, .. } | Engine::Zstd { ended: false, .. } => {
+                return Err(damaged(self.encoding, "it ends in the middle"));
+            }
+            Engine::Snappy(collected) => {
+                let limits = self.limits;
+                self.output = unpack_snappy(collected, &limits, room)?;
+            }
+            _ => {}
+        }
+        // Growing left spare memory behind; what is kept long should not keep that.
+        if self.output.capacity() - self.output.len() > self.output.len() / 4 {
+            self.output.shrink_to_fit();
+        }
+        Ok(Bytes::from(self.output))
+    }
+
+    fn check(&self) -> Result<(), BodyError> {
+        if self.output.len() > self.limits.decoded {
+            return Err(too_large(&self.limits));
+        }
+        Ok(())
+    }
+
+    /// Makes room for at least one byte more. One byte beyond the cap shows that a body is too large.
+    fn make_space(&mut self, room: Option<&mut Reservation>) -> Result<(), BodyError> {
+        let len = self.output.len();
+        if len < self.output.capacity() {
+            return Ok(());
+        }
+        let most = self.limits.decoded.saturating_add(1);
+        let wanted = len.saturating_mul(2).clamp(FIRST.min(most), most);
+        if wanted <= len {
+            return Err(too_large(&self.limits));
+        }
+        if room.is_some_and(|room| !room.grow(wanted)) {
+            return Err(BodyError::NoRoom);
+        }
+        self.output.reserve_exact(wanted - len);
+        Ok(())
+    }
+
+    fn step(&mut self, input: &[u8]) -> Result<Step, BodyError> {
+        let before = self.output.len();
+        let encoding = self.encoding;
+        let consumed = match &mut self.engine {
+            Engine::Identity | Engine::Snappy(_) => 0,
+            Engine::Deflate {
+                state,
+                gzip,
+                members,
+                ended,
+            } => {
+                if *ended && !input.is_empty() {
+                    if !*gzip {
+                        return Err(damaged(encoding, "there is more after its end"));
+                    }
+                    *members += 1;
+                    if *members > MEMBERS {
+                        return Err(damaged(encoding, "too many members"));
+                    }
+                    *state = Decompress::new_gzip(15);
+                    *ended = false;
+                }
+                let start = state.total_in();
+                if !*ended {
+                    let status = state
+                        .decompress_vec(input, &mut self.output, FlushDecompress::None)
+                        .map_err(|error| damaged(encoding, error))?;
+                    *ended = status == Status::StreamEnd;
+                }
+                usize::try_from(state.total_in() - start).unwrap_or(usize::MAX)
+            }
+            Engine::Zstd {
+                state,
+                frames,
+                ended,
+            } => {
+                if *ended && !input.is_empty() {
+                    *frames += 1;
+                    if *frames > MEMBERS {
+                        return Err(damaged(encoding, "too many frames"));
+                    }
+                    state.reinit().map_err(|error| damaged(encoding, error))?;
+                }
+                if *ended && input.is_empty() {
+                    0
+                } else {
+                    let mut source = InBuffer::around(input);
+                    let mut target = OutBuffer::around_pos(&mut self.output, before);
+                    let hint = state
+                        .run(&mut source, &mut target)
+                        .map_err(|error| damaged(encoding, error))?;
+                    *ended = hint == 0;
+                    source.pos()
+                }
+            }
+        };
+        Ok(Step {
+            consumed,
+            produced: self.output.len() - before,
+        })
+    }
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Decoder({}, {} bytes in, {} out)",
+            self.encoding.name(),
+            self.wire,
+            self.output.len()
+        )
+    }
+}
+
+fn unpack_snappy(
+    packed: &[u8],
+    limits: &Limits,
+    mut room: Option<&mut Reservation>,
+) -> Result<Vec<u8>, BodyError> {
+    let damaged = |error: &dyn std::fmt::Display| damaged(Encoding::Snappy, error);
+    if packed.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !packed.starts_with(SNAPPY_FRAMING) {
+        // A raw block says how long it is before anything is unpacked.
+        let len = snap::raw::decompress_len(packed).map_err(|error| damaged(&error))?;
+        if len > limits.decoded {
+            return Err(too_large(limits));
+        }
+        if room.is_some_and(|room| !room.grow(packed.len().saturating_add(len))) {
+            return Err(BodyError::NoRoom);
+        }
+        return snap::raw::Decoder::new()
+            .decompress_vec(packed)
+            .map_err(|error| damaged(&error));
+    }
+    let mut decoder = snap::read::FrameDecoder::new(packed);
+    let mut output = Vec::new();
+    loop {
+        let most = limits.decoded.saturating_add(1) - output.len();
+        let step = most.min(output.len().max(FIRST));
+        let wanted = packed
+            .len()
+            .saturating_add(output.len())
+            .saturating_add(step);
+        if room.as_deref_mut().is_some_and(|room| !room.grow(wanted)) {
+            return Err(BodyError::NoRoom);
+        }
+        let read = (&mut decoder)
+            .take(step as u64)
+            .read_to_end(&mut output)
+            .map_err(|error| damaged(&error))?;
+        if output.len() > limits.decoded {
+            return Err(too_large(limits));
+        }
+        if read < step {
+            return Ok(output);
+        }
+    }
+}
+
+fn too_large(limits: &Limits) -> BodyError {
+    BodyError::TooLarge {
+        limit: limits.decoded,
+        unpacked: true,
+    }
+}
+
+fn damaged(encoding: Encoding, problem: impl std::fmt::Display) -> BodyError {
+    BodyError::Damaged {
+        encoding: encoding.name(),
+        problem: problem.to_string(),
+    }
+}
