@@ -5,9 +5,11 @@
 //! [`eventually`] polls with a deadline, in place of sleeping.
 
 mod conformance;
+mod render;
 mod sink;
 
 pub use conformance::{conforms, create, decode};
+pub use render::render_metrics;
 pub use sink::{Answer, RecordingSink};
 
 use std::future::Future;

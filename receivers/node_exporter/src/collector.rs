@@ -1,0 +1,174 @@
+//! What a collector is, and how they are run: one after the other, each measured and none able to
+//! take another one's metrics with it.
+
+use std::time::{Duration, Instant};
+
+use corten_component::CollectRequest;
+use corten_host::families::{Families, Family, Kind};
+use corten_host::{HostError, Roots};
+use corten_pdata::Metrics;
+
+use crate::collectors;
+use crate::config::Config;
+
+/// One source of the host and the metrics made of it.
+pub(crate) trait Collector: Send {
+    /// Reads the present state and writes it as metrics. What was written before an error stays.
+    fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError>;
+}
+
+/// Where collectors write.
+pub(crate) struct Emit<'a> {
+    families: &'a mut Families,
+    /// What is not there by then is left out.
+    pub(crate) deadline: Instant,
+}
+
+impl Emit<'_> {
+    /// A family of counters. Families without a sample are not written.
+    pub(crate) fn counter<'f>(&'f mut self, name: &'f str, help: &'f str) -> Family<'f> {
+        self.families.family(Kind::Counter, name, help)
+    }
+
+    /// A family of gauges.
+    pub(crate) fn gauge<'f>(&'f mut self, name: &'f str, help: &'f str) -> Family<'f> {
+        self.families.family(Kind::Gauge, name, help)
+    }
+
+    /// A family of values of which nobody knows whether they only grow.
+    pub(crate) fn untyped<'f>(&'f mut self, name: &'f str, help: &'f str) -> Family<'f> {
+        self.families.family(Kind::Untyped, name, help)
+    }
+}
+
+struct Entry {
+    name: &'static str,
+    collector: Box<dyn Collector>,
+    /// How the last run ended, so that a failure is logged when it begins and not at every scrape.
+    failing: bool,
+    ran: Option<(Duration, bool)>,
+}
+
+/// All collectors that run, with their buffers.
+pub(crate) struct Scraper {
+    entries: Vec<Entry>,
+    families: Families,
+}
+
+impl Scraper {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self::with(
+            collectors::all(config, &config.roots())
+                .into_iter()
+                .filter(|(name, _)| config.runs(name)),
+        )
+    }
+
+    fn with(collectors: impl IntoIterator<Item = (&'static str, Box<dyn Collector>)>) -> Self {
+        let entries = collectors
+            .into_iter()
+            .map(|(name, collector)| Entry {
+                name,
+                collector,
+                failing: false,
+                ran: None,
+            })
+            .collect();
+        Self {
+            entries,
+            families: Families::new("node_exporter", env!("CARGO_PKG_VERSION")),
+        }
+    }
+
+    /// The metrics of every collector that the request wants, and how each of them fared.
+    pub(crate) fn scrape(&mut self, request: &CollectRequest) -> Metrics {
+        self.families.begin();
+        for entry in &mut self.entries {
+            entry.ran = None;
+            if !request.wants(entry.name) {
+                continue;
+            }
+            let begin = Instant::now();
+            let mut emit = Emit {
+                families: &mut self.families,
+                deadline: request.deadline,
+            };
+            let result = entry.collector.update(&mut emit);
+            entry.ran = Some((begin.elapsed(), result.is_ok()));
+            let failing = result.is_err();
+            if let Err(error) = result
+                && !entry.failing
+            {
+                tracing::warn!(collector = entry.name, %error, "collector failed");
+            }
+            entry.failing = failing;
+        }
+        self.account();
+        self.families.finish()
+    }
+
+    fn account(&mut self) {
+        let ran = || {
+            self.entries
+                .iter()
+                .filter_map(|entry| Some((entry.name, entry.ran?)))
+        };
+        let mut durations = self.families.family(
+            Kind::Gauge,
+            "node_scrape_collector_duration_seconds",
+            "How long the collector took, in seconds.",
+        );
+        for (name, (duration, _)) in ran() {
+            durations.add(&[("collector", name)], duration.as_secs_f64());
+        }
+        durations.end();
+        let mut successes = self.families.family(
+            Kind::Gauge,
+            "node_scrape_collector_success",
+            "Whether the collector could read all that it needs.",
+        );
+        for (name, (_, success)) in ran() {
+            successes.add(&[("collector", name)], f64::from(u8::from(success)));
+        }
+        successes.end();
+        let mut build = self.families.family(
+            Kind::Gauge,
+            "node_exporter_build_info",
+            "What made these metrics: always 1.",
+        );
+        build.add(
+            &[
+                ("branch", "corten"),
+                ("goarch", go_arch(std::env::consts::ARCH)),
+                ("goos", std::env::consts::OS),
+                ("goversion", ""),
+                ("revision", ""),
+                ("tags", ""),
+                ("version", env!("CARGO_PKG_VERSION")),
+            ],
+            1.0,
+        );
+    }
+}
+
+/// What Go calls an architecture that Rust calls `arch`.
+fn go_arch(arch: &str) -> &str {
+    match arch {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+        "powerpc64" => "ppc64",
+        "loongarch64" => "loong64",
+        other => other,
+    }
+}
+
+/// A family of one sample without labels.
+pub(crate) fn single(family: Family<'_>, value: f64) {
+    let mut family = family;
+    family.add(&[], value);
+}
+
+/// What every collector is made from.
+pub(crate) type Make = fn(&Config, &Roots) -> Box<dyn Collector>;

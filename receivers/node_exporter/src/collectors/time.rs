@@ -1,0 +1,61 @@
+//! What time it is, and by which clock: `/sys/devices/system/clocksource`.
+
+use std::time::SystemTime;
+
+use corten_host::clocksource::Clocksources;
+use corten_host::timezone::Offset;
+use corten_host::{HostError, Roots};
+
+use crate::collector::{Collector, Emit, single};
+use crate::config::Config;
+
+pub(crate) fn make(_: &Config, roots: &Roots) -> Box<dyn Collector> {
+    Box::new(Time {
+        sources: Clocksources::new(roots),
+    })
+}
+
+struct Time {
+    sources: Clocksources,
+}
+
+impl Collector for Time {
+    fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        single(
+            emit.gauge("node_time_seconds", "The time, in seconds since 1970."),
+            now.as_secs_f64(),
+        );
+        let offset = Offset::now();
+        let mut family = emit.gauge(
+            "node_time_zone_offset_seconds",
+            "How far local time is ahead of UTC, in seconds.",
+        );
+        family.add(
+            &[("time_zone", &offset.abbreviation)],
+            f64::from(offset.seconds),
+        );
+        family.end();
+        let mut family = emit.gauge(
+            "node_time_clocksource_available_info",
+            "The clocks that the kernel could tell the time by: always 1.",
+        );
+        self.sources.read(|source| {
+            for clock in source.available.split_ascii_whitespace() {
+                let labels = [("clocksource", clock), ("device", source.device)];
+                family.add(&labels, 1.0);
+            }
+        })?;
+        family.end();
+        let mut family = emit.gauge(
+            "node_time_clocksource_current_info",
+            "The clock that the kernel tells the time by: always 1.",
+        );
+        self.sources.read(|source| {
+            let labels = [("clocksource", source.current), ("device", source.device)];
+            family.add(&labels, 1.0);
+        })
+    }
+}
