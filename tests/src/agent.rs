@@ -121,7 +121,7 @@ fn binary() -> PathBuf {
     let path = test.parent().unwrap().parent().unwrap().join("corten");
     assert!(
         path.exists(),
-        "{} is not there: build it first with `cargo build -p corten`",
+        "{} is not there: build it with the tests: `cargo nextest run --workspace`, or `cargo build -p corten`",
         path.display()
     );
     path

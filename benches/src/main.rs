@@ -1,0 +1,49 @@
+//! `corten-bench`: what the release binary costs, held against a floor of the same work in the same
+//! run. Prints CPU per item of the agent alone, its peak memory, and the ratio to the floor.
+//!
+//! The machine may be shared and noisy, so every figure is the median of several runs and what is
+//! compared is CPU time, not the clock.
+#![expect(clippy::print_stdout, reason = "a command whose output is its result")]
+
+mod agent;
+mod logs;
+mod otlp;
+mod scrape;
+mod sink;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Throughput and memory of target/release/corten, as ratios in one run")]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// Container logs from files to a Loki push endpoint
+    Logs(logs::Args),
+    /// OTLP traces in over gRPC, batch, out over gRPC
+    Otlp(otlp::Args),
+    /// Scrapes of the node's metrics
+    Scrape(scrape::Args),
+    /// The floor of `otlp` in a process of its own: takes gRPC requests and answers them
+    #[command(hide = true)]
+    Echo,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().scenario {
+        Scenario::Logs(args) => logs::run(&args),
+        Scenario::Otlp(args) => otlp::run(&args),
+        Scenario::Scrape(args) => scrape::run(&args),
+        Scenario::Echo => otlp::echo(),
+    }
+}
+
+/// The middle one.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,216 @@
+//! OTLP traces in over gRPC, batch, out over gRPC.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bytes::{BufMut, Bytes, BytesMut};
+use clap::Args as ClapArgs;
+use corten_pdata::build::TracesBuilder;
+use corten_pdata::{Segment, Signal};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use crate::agent::{Process, free_port, wait_for_port};
+use crate::{median, sink};
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Spans in all.
+    #[arg(long, default_value_t = 2_000_000)]
+    spans: usize,
+    /// Spans of one request.
+    #[arg(long, default_value_t = 1000)]
+    request: usize,
+    /// Connections, with two requests in flight on each.
+    #[arg(long, default_value_t = 8)]
+    connections: usize,
+    /// Compression of what goes out: none, gzip, zstd.
+    #[arg(long, default_value = "none")]
+    compression: String,
+    /// Runs; figures are their medians.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let message = message(args.request);
+    let bytes = message.len() / args.request;
+    let requests = args.spans / args.request;
+    let (mut agents, mut floors, mut peaks, mut clocks) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..args.runs {
+        let echo = {
+            let mut command = Command::new(std::env::current_exe()?);
+            let port = free_port()?;
+            command
+                .arg("echo")
+                .env("CORTEN_BENCH_PORT", port.to_string());
+            let process = Process::start(command)?;
+            wait_for_port(port)?;
+            let begun = process.cpu()?;
+            send(port, &message, requests, args.connections)?;
+            process.cpu()? - begun
+        };
+        floors.push(echo);
+
+        let (backend, counts) = sink::start(true, count_spans)?;
+        let port = free_port()?;
+        let process = Process::corten(&format!(
+            "
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}', max_recv_msg_size_mib: 64}}}}}}}}
+processors: {{batch: }}
+exporters:
+  otlp_grpc: {{endpoint: '127.0.0.1:{backend}', tls: {{insecure: true}}, compression: {}}}
+service: {{pipelines: {{traces: {{receivers: [otlp], processors: [batch], exporters: [otlp_grpc]}}}}}}
+",
+            args.compression
+        ))?;
+        wait_for_port(port)?;
+        let begun = process.cpu()?;
+        let clock = Instant::now();
+        send(port, &message, requests, args.connections)?;
+        let wanted = (requests * args.request) as u64;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while args.compression == "none" && counts.items.load(Ordering::Relaxed) < wanted {
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "only {} of {wanted} spans arrived",
+                counts.items.load(Ordering::Relaxed)
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        clocks.push(clock.elapsed().as_secs_f64());
+        agents.push(process.cpu()? - begun);
+        peaks.push(process.peak_mib()?);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts of one run")]
+    let spans = (requests * args.request) as f64;
+    let (agent, floor) = (median(agents), median(floors));
+    println!(
+        "otlp: {spans} spans of {bytes} B, {} a request, {} connections, compression {}, medians of {} runs",
+        args.request, args.connections, args.compression, args.runs
+    );
+    println!(
+        "  floor (bare echo: receive only)  {:6.0} ns/span",
+        floor / spans * 1e9
+    );
+    println!(
+        "  corten (receive, batch, send)    {:6.0} ns/span  {:.0} spans/s a core  {:.0} spans/s by the clock",
+        agent / spans * 1e9,
+        spans / agent,
+        spans / median(clocks)
+    );
+    println!("  ratio to the floor               {:.2}", floor / agent);
+    println!(
+        "  peak resident memory             {:.1} MiB",
+        median(peaks)
+    );
+    Ok(())
+}
+
+/// The floor's server.
+pub(crate) fn echo() -> anyhow::Result<()> {
+    let port: u16 = std::env::var("CORTEN_BENCH_PORT")?.parse()?;
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
+    sink::serve(listener, true, |_| 0, Arc::default())
+}
+
+/// A gRPC message with spans of about 480 bytes and eight attributes.
+fn message(spans: usize) -> Bytes {
+    let mut traces = TracesBuilder::new();
+    traces.resource(|attributes| {
+        attributes
+            .attribute_str("service.name", "checkout")
+            .attribute_str("k8s.pod.name", "checkout-6d5f7c9b4-x2x7q");
+    });
+    traces.scope("bench", "1.0");
+    for n in 0..spans as u64 {
+        traces.span(|span| {
+            let id = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+            span.ids(&[id, id].concat(), &id)
+                .parent_span_id(&id)
+                .name("GET /api/v1/items/{id}")
+                .kind(2)
+                .times(1_700_000_000_000_000_000 + n, 1_700_000_000_001_000_000 + n);
+            span.attribute_str("http.request.method", "GET")
+                .attribute_str("url.path", "/api/v1/items/4711?with=details&page=12")
+                .attribute_str(
+                    "user_agent.original",
+                    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0",
+                )
+                .attribute_int("http.response.status_code", 200)
+                .attribute_str("server.address", "checkout.shop.svc.cluster.local")
+                .attribute_int("server.port", 8080)
+                .attribute_str(
+                    "db.statement",
+                    "SELECT id, name, price FROM items WHERE id = $1 LIMIT 1",
+                )
+                .attribute_double("app.ratio", 0.25);
+        });
+    }
+    let body = traces.finish().to_bytes();
+    let mut framed = BytesMut::with_capacity(body.len() + 5);
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
+    framed.put_slice(&body);
+    framed.freeze()
+}
+
+fn count_spans(body: &[u8]) -> u64 {
+    let message = Bytes::copy_from_slice(body.get(5..).unwrap_or_default());
+    Segment::validate(Signal::Traces, message).map_or(0, |segment| segment.items() as u64)
+}
+
+/// Sends `requests` copies of the message and waits for their answers.
+fn send(port: u16, message: &Bytes, requests: usize, connections: usize) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let left = Arc::new(AtomicUsize::new(requests));
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..connections {
+            let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+            stream.set_nodelay(true)?;
+            let (sender, connection) =
+                hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+                    .initial_stream_window_size(1 << 20)
+                    .max_frame_size(64 << 10)
+                    .handshake(TokioIo::new(stream))
+                    .await?;
+            #[expect(clippy::disallowed_methods, reason = "ends with its runtime")]
+            tokio::spawn(async move { drop(connection.await) });
+            for _ in 0..2 {
+                let (mut sender, left, message) = (sender.clone(), Arc::clone(&left), message.clone());
+                tasks.spawn(async move {
+                    while left
+                        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                        .is_ok()
+                    {
+                        let request = http::Request::post(format!("http://127.0.0.1:{port}/opentelemetry.proto.collector.trace.v1.TraceService/Export"))
+                            .header("content-type", "application/grpc")
+                            .header("te", "trailers")
+                            .body(Full::new(message.clone()))?;
+                        let response = sender.send_request(request).await?;
+                        let status = response.headers().get("grpc-status").cloned();
+                        #[expect(clippy::disallowed_methods, reason = "the answer is a few bytes")]
+                        let body = response.into_body().collect().await?;
+                        let status = body
+                            .trailers()
+                            .and_then(|trailers| trailers.get("grpc-status").cloned())
+                            .or(status)
+                            .context("no grpc-status")?;
+                        anyhow::ensure!(status == "0", "grpc-status {status:?}");
+                    }
+                    anyhow::Ok(())
+                });
+            }
+        }
+        while let Some(outcome) = tasks.join_next().await {
+            outcome??;
+        }
+        Ok(())
+    })
+}
