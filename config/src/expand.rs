@@ -7,6 +7,7 @@
 //! The text of a variable is taken as it is, with one exception: when it holds `${`, it is expanded
 //! again, as the Collector does it. So a password with a `$` or `$$` in it stays what it is.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -159,41 +160,53 @@ impl Expander<'_> {
 
     /// The text with every reference replaced by text.
     fn inline(&mut self, text: &str, depth: usize) -> Result<String, Refused> {
+        let ends = ends(text);
         let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, from)) = split_at_dollar(rest) {
-            out.push_str(before);
-            if let Some(after) = from.strip_prefix("$$") {
+        let mut at = 0;
+        while let Some(found) = text.get(at..).and_then(|rest| rest.find('$')) {
+            let dollar = at + found;
+            out.push_str(text.get(at..dollar).unwrap_or_default());
+            if text
+                .get(dollar..)
+                .is_some_and(|rest| rest.starts_with("$$"))
+            {
                 out.push('$');
-                rest = after;
-            } else if let Some((reference, after)) = closed(from) {
-                match self.look_up(reference, depth)? {
-                    Found::Unset => {}
-                    Found::Data(text) => out.push_str(&text),
-                    Found::Config { text, .. } => {
-                        let value = parse_value(&text, &self.at);
-                        if matches!(value.value, Value::Map(_) | Value::Seq(_)) {
-                            return Err(format!(
-                                "${{{reference}}} holds {}; inside a longer text only a single value can stand",
-                                value.describe()
-                            ));
-                        }
-                        out.push_str(&if text.contains('$') {
-                            self.inline(&text, depth + 1)?
-                        } else {
-                            text
-                        });
-                    }
-                }
-                rest = after;
+                at = dollar + 2;
+            } else if let Some(end) = ends.get(&dollar) {
+                let reference = text.get(dollar + 2..*end).unwrap_or_default();
+                let replaced = self.within_text(reference, depth)?;
+                out.push_str(&replaced);
+                at = end + 1;
             } else {
                 out.push('$');
-                rest = from.strip_prefix('$').unwrap_or_default();
+                at = dollar + 1;
             }
             self.spend(out.len())?;
         }
-        out.push_str(rest);
+        out.push_str(text.get(at..).unwrap_or_default());
         Ok(out)
+    }
+
+    /// What a reference that is part of a longer text is replaced with.
+    fn within_text(&mut self, reference: &str, depth: usize) -> Result<String, Refused> {
+        match self.look_up(reference, depth)? {
+            Found::Unset => Ok(String::new()),
+            Found::Data(text) => Ok(text),
+            Found::Config { text, .. } => {
+                let value = parse_value(&text, &self.at);
+                if matches!(value.value, Value::Map(_) | Value::Seq(_)) {
+                    return Err(format!(
+                        "${{{reference}}} holds {}; inside a longer text only a single value can stand",
+                        value.describe()
+                    ));
+                }
+                if text.contains('$') {
+                    self.inline(&text, depth + 1)
+                } else {
+                    Ok(text)
+                }
+            }
+        }
     }
 
     fn spend(&mut self, length: usize) -> Result<(), Refused> {
@@ -297,34 +310,29 @@ impl Expander<'_> {
 
 /// The reference, when it is all there is.
 fn whole(text: &str) -> Option<&str> {
-    match closed(text) {
-        Some((reference, "")) => Some(reference),
-        _ => None,
-    }
+    let reference = text.strip_prefix("${")?.strip_suffix('}')?;
+    (ends(text).get(&0) == Some(&(text.len() - 1))).then_some(reference)
 }
 
-/// The inside of the `${…}` that `text` begins with, and what follows it.
-fn closed(text: &str) -> Option<(&str, &str)> {
-    let inside = text.strip_prefix("${")?;
-    let mut open = 1_usize;
-    let mut previous = ' ';
-    for (at, c) in inside.char_indices() {
-        match c {
-            '{' if previous == '$' => open += 1,
-            '}' => open -= 1,
+/// Where each `${` that is closed has its `}`, in one pass: looking anew for each would take for ever
+/// with many that are not closed.
+fn ends(text: &str) -> HashMap<usize, usize> {
+    let mut ends = HashMap::new();
+    let mut open = Vec::new();
+    let mut previous = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' if previous == b'$' => open.push(at - 1),
+            b'}' => {
+                if let Some(start) = open.pop() {
+                    ends.insert(start, at);
+                }
+            }
             _ => {}
         }
-        if open == 0 {
-            let (reference, rest) = inside.split_at_checked(at)?;
-            return Some((reference, rest.strip_prefix('}')?));
-        }
-        previous = c;
+        previous = byte;
     }
-    None
-}
-
-fn split_at_dollar(text: &str) -> Option<(&str, &str)> {
-    text.split_at_checked(text.find('$')?)
+    ends
 }
 
 #[cfg(test)]
@@ -502,6 +510,17 @@ mod tests {
                 "null; c.yaml:1:4: k: references are nested more than 32 deep; does one name itself?"
             ],
         );
+    }
+
+    #[test]
+    fn what_is_not_closed_is_text_and_takes_no_time() {
+        let text = "${".repeat(100_000);
+        let mut problems = Problems::new();
+        let mut node = Node::text(text.clone(), Span::new(&Source::new("c.yaml"), 1, 1));
+        expand(&mut node, &Fixture, &mut problems);
+        assert_eq!(node.as_str(), Some(text.as_str()));
+        check("'${a ${PORT}'", &expect![[r#""${a 4317""#]]);
+        check("'${PORT}}'", &expect![[r#""4317}""#]]);
     }
 
     #[test]
