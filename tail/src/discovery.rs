@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::beneath::Roots;
 use crate::identity::Inode;
 use crate::pattern::{Exclude, Pattern};
+use crate::rotation;
 use crate::stats::{Stats, add};
 
 /// A directory that changed this recently may change again within the same time stamp.
@@ -34,6 +35,8 @@ pub(crate) struct Found {
     /// The path that a pattern matched; `None` when the file only lies beside such files.
     pub(crate) matched: Option<PathBuf>,
     pub(crate) excluded: bool,
+    /// For a file that doesn't match: the name that would, were it not rotated away from it.
+    pub(crate) rotated_from: Option<OsString>,
     pub(crate) inode: Inode,
     pub(crate) size: u64,
     /// Nanoseconds since 1970.
@@ -46,6 +49,7 @@ impl Found {
             name,
             matched: None,
             excluded: false,
+            rotated_from: None,
             inode: (metadata.dev(), metadata.ino()),
             size: metadata.size(),
             modified: modified(metadata),
@@ -284,6 +288,13 @@ impl Walk<'_> {
                     found.excluded = self.exclude.file(&display);
                     if !found.excluded && self.fit(node, &found.name).0 {
                         found.matched = Some(display);
+                    } else if !found.excluded {
+                        found.rotated_from = rotation::bases(&found.name)
+                            .find(|base| {
+                                self.fit(node, base).0
+                                    && !self.exclude.file(&node.display.join(base))
+                            })
+                            .map(OsStr::to_owned);
                     }
                 }
                 files.push(found);

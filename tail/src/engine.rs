@@ -37,6 +37,8 @@ const TAIL_WAIT: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(1);
 /// How many descriptors are given up when the system has no more.
 const GIVE_UP: usize = 16;
+/// Files are stamped with a clock that lags behind by a few milliseconds.
+const CLOCK_SLACK: i64 = 100_000_000;
 /// A rotated file that fails to open this often is given up.
 const FAILURES: u32 = 5;
 
@@ -86,7 +88,7 @@ pub(crate) struct Engine<S> {
     started_wall: i64,
     scans: u64,
     next_scan: Instant,
-    scan_cost: Duration,
+    scan_cost: Option<Duration>,
     /// Descriptors held, as of the beginning of the turn and those opened since.
     open: usize,
     next_stream: u64,
@@ -140,10 +142,10 @@ impl<S: Sink> Engine<S> {
             lost: memory == Memory::Lost,
             first_scan: true,
             started: now,
-            started_wall: adopt::wall_nanos(),
+            started_wall: adopt::wall_nanos() - CLOCK_SLACK,
             scans: 0,
             next_scan: now,
-            scan_cost: Duration::ZERO,
+            scan_cost: None,
             open: 0,
             next_stream: 0,
             next_generation: 0,
@@ -173,9 +175,9 @@ impl<S: Sink> Engine<S> {
         self.settings.poll_interval
     }
 
-    /// How long the last look at the directories took.
-    pub(crate) fn scan_cost(&self) -> Duration {
-        self.scan_cost
+    /// How long looking at the directories took, if the last turn did.
+    pub(crate) fn scan_cost(&mut self) -> Option<Duration> {
+        self.scan_cost.take()
     }
 
     /// Looks at the directories again no sooner than this.
@@ -192,7 +194,7 @@ impl<S: Sink> Engine<S> {
             self.next_scan = now + self.settings.poll_interval;
             let begun = Instant::now();
             self.reconcile(now);
-            self.scan_cost = begun.elapsed();
+            self.scan_cost = Some(begun.elapsed());
         }
         self.open = self.streams.values().map(Stream::open_files).sum();
         let turn = self.read_all(now);

@@ -53,6 +53,7 @@ mod frame;
 mod identity;
 mod pattern;
 mod positions;
+mod rotation;
 mod settings;
 mod sink;
 mod stats;
@@ -64,3 +65,8 @@ pub use settings::{Framing, Settings, StartAt};
 pub use sink::{Completeness, Record, Sink, Source, Ticket};
 pub use stats::Stats;
 pub use tailer::{StartError, Tailer};
+
+/// Says whether a glob can be read, before an engine is given it.
+pub fn check_pattern(glob: &str) -> Result<(), PatternError> {
+    pattern::Pattern::parse(glob).map(drop)
+}

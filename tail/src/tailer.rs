@@ -142,7 +142,9 @@ fn run<S: Sink>(mut engine: Engine<S>, saver: Option<Saver>, drain: &Mutex<Durat
     while !answers.is_stopped() {
         let begun = Instant::now();
         let turn = engine.turn(begun);
-        engine.delay_scan(begun + engine.scan_cost() * SCAN_SHARE);
+        if let Some(cost) = engine.scan_cost() {
+            engine.delay_scan(begun + cost * SCAN_SHARE);
+        }
         if let Some(saver) = &saver
             && let Some(bytes) = engine.positions(Instant::now(), false)
         {

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::container::path;
 use crate::discovery::{Found, Listing, Scan, modified};
 use crate::identity::{Fingerprint, Inode, Position};
 use crate::positions::Entry;
+use crate::rotation::{age_of, is_rotation};
 use crate::settings::StartAt;
 use crate::sink::{Sink, Source};
 use crate::stats::add;
@@ -149,6 +149,11 @@ impl<S: Sink> Engine<S> {
                     bases.insert(found.name.clone());
                 } else if !found.excluded {
                     beside.push(found);
+                    // Its path may have come and gone between two looks.
+                    if let Some(base) = found.rotated_from.as_ref().filter(|_| self.is_news(found))
+                    {
+                        bases.insert(base.clone());
+                    }
                 }
             }
         }
@@ -179,7 +184,8 @@ impl<S: Sink> Engine<S> {
             .copied()
             .filter(|found| is_rotation(base, &found.name))
             .collect();
-        if new_live.is_none() && remembered.is_empty() && (!history || siblings.is_empty()) {
+        let news = siblings.iter().any(|found| history || self.is_news(found));
+        if new_live.is_none() && remembered.is_empty() && !news {
             return;
         }
         let known = existing.and_then(|id| self.streams.remove(&id));
@@ -214,9 +220,7 @@ impl<S: Sink> Engine<S> {
                             .as_ref()
                             .is_some_and(|file| is_same(known, file))
                 });
-            let written_since = found.modified >= self.started_wall;
-            let wanted = history || self.lost || (!self.first_scan && written_since);
-            if is_copy || !wanted {
+            if is_copy || !(history || self.is_news(found)) {
                 generation.ignored = true;
                 generation.file = None;
             }
@@ -252,6 +256,12 @@ impl<S: Sink> Engine<S> {
             }
         }
         self.streams.insert(stream.id, stream);
+    }
+
+    /// Whether a rotated file beside a path that nothing is known of has to be read: everything has after the
+    /// positions were lost, and otherwise what was written since the engine runs.
+    fn is_news(&self, found: &Found) -> bool {
+        self.lost || (!self.first_scan && found.modified >= self.started_wall)
     }
 
     /// Whether a file that nothing is known of is begun at its end.
@@ -487,86 +497,10 @@ fn matches(file: &File, fingerprint: Fingerprint, at: Position) -> io::Result<bo
     Ok(fingerprint.holds_in(file)? && at.holds_in(file)?)
 }
 
-/// Whether `name` is what `base` is called after a rotation: the same with a counter or a time behind it
-/// (`0.log.20260101-000000`, `app.log.1`, `app.log-20260101`, `app.log.old`), not compressed.
-fn is_rotation(base: &OsStr, name: &OsStr) -> bool {
-    let Some(suffix) = name.as_bytes().strip_prefix(base.as_bytes()) else {
-        return false;
-    };
-    match suffix.split_first() {
-        Some((b'.' | b'-' | b'_', rest)) => {
-            matches!(rest, b"old" | b"bak" | b"prev")
-                || (rest.first().is_some_and(u8::is_ascii_digit)
-                    && rest.iter().all(|byte| {
-                        byte.is_ascii_digit()
-                            || matches!(byte, b'-' | b'_' | b'.' | b':' | b'T' | b'Z' | b'+')
-                    }))
-        }
-        _ => false,
-    }
-}
-
-/// Orders the rotated names of a base from old to new where the time stamps of the files do not: a counter counts
-/// from new to old, a date the other way round.
-fn age_of(base: &OsStr, name: &OsStr) -> (i64, OsString) {
-    let suffix = name.as_bytes().get(base.len() + 1..).unwrap_or_default();
-    let counter = std::str::from_utf8(suffix)
-        .ok()
-        .filter(|text| text.len() < 5);
-    let counter = counter.and_then(|text| text.parse::<i64>().ok());
-    (counter.map_or(0, |counter| -counter), name.to_owned())
-}
-
 pub(super) fn wall_nanos() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .ok()
         .and_then(|since| i64::try_from(since.as_nanos()).ok())
         .unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rotated_names() {
-        let rotated = |base: &str, name: &str| is_rotation(OsStr::new(base), OsStr::new(name));
-        for name in [
-            "0.log.20260101-000000",
-            "0.log.1",
-            "0.log-20260101",
-            "0.log.old",
-        ] {
-            assert!(rotated("0.log", name), "{name}");
-        }
-        for name in [
-            "0.log",
-            "0.log.gz",
-            "0.log.20260101-000000.gz",
-            "0.log.20260101-000000.tmp",
-            "0.log.swp",
-            "0.log.lock",
-            "0.log1",
-            "10.log",
-            "0.log.",
-        ] {
-            assert!(!rotated("0.log", name), "{name}");
-        }
-    }
-
-    #[test]
-    fn counters_count_backwards_and_dates_do_not() {
-        let mut names = ["a.log.2", "a.log.10", "a.log.1"];
-        names.sort_by_key(|name| age_of(OsStr::new("a.log"), OsStr::new(name)));
-        assert_eq!(names, ["a.log.10", "a.log.2", "a.log.1"]);
-        let mut names = [
-            "a.log.20260102-000000",
-            "a.log.20260101-000000",
-            "a.log.20260103-000000",
-        ];
-        names.sort_by_key(|name| age_of(OsStr::new("a.log"), OsStr::new(name)));
-        assert_eq!(names[0], "a.log.20260101-000000");
-        assert_eq!(names[2], "a.log.20260103-000000");
-    }
 }

@@ -304,6 +304,20 @@ fn rotation_while_down() {
 }
 
 #[test]
+fn what_came_and_went_between_two_looks() {
+    let mut world = World::new("*/*.log");
+    world.turns(2);
+    fs::create_dir(world.path("pod")).unwrap();
+    for generation in 1..4 {
+        world.append("pod/0.log", &format!("{generation}\n"));
+        world.rename("pod/0.log", &format!("pod/0.log.20260101-{generation:06}"));
+    }
+    assert_eq!(world.read(), lines("0.log", &["1", "2", "3"]));
+    world.append("pod/0.log", "4\n");
+    assert_eq!(world.read(), lines("0.log", &["4"]));
+}
+
+#[test]
 fn counted_names_are_read_oldest_first() {
     let mut world = World::new("app.log");
     world.append("app.log", "1\n");

@@ -1,0 +1,129 @@
+//! Offers batches to the pipeline and says what became of them.
+//!
+//! Many are on their way at once. When one is refused for now no new ones begin until it was taken, so that the
+//! order of a log is kept as well as it can be; a file can wait, so that goes on without end.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use corten_component::{Batch, Consumer, Next};
+use corten_tail::Ticket;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::encoder::Shipment;
+
+/// The pauses between two offers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pauses {
+    pub(crate) first: Duration,
+    pub(crate) longest: Duration,
+}
+
+/// A batch on its way, by its place in the order.
+struct Parcel {
+    number: u64,
+    batch: Batch,
+    tickets: Vec<Ticket>,
+}
+
+enum Outcome {
+    Kept(Vec<Ticket>),
+    Refused {
+        parcel: Parcel,
+        after: Option<Duration>,
+    },
+    Lost {
+        tickets: Vec<Ticket>,
+        items: usize,
+        reason: String,
+    },
+}
+
+async fn offer(next: &Next, parcel: Parcel) -> Outcome {
+    let Parcel {
+        number,
+        batch,
+        tickets,
+    } = parcel;
+    match next.consume(batch).await {
+        Ok(()) => Outcome::Kept(tickets),
+        Err(refused) if refused.is_retryable() => {
+            let after = refused.delay();
+            let batch = refused.into_rest().replayable();
+            Outcome::Refused {
+                parcel: Parcel {
+                    number,
+                    batch,
+                    tickets,
+                },
+                after,
+            }
+        }
+        Err(refused) => Outcome::Lost {
+            tickets,
+            items: refused.rest().items(),
+            reason: refused.reason().to_string(),
+        },
+    }
+}
+
+/// Runs until the engine is gone and everything was answered, or until `end`.
+pub(crate) async fn run(
+    next: Next,
+    mut inbox: mpsc::Receiver<Shipment>,
+    pauses: Pauses,
+    end: CancellationToken,
+) {
+    let mut running = FuturesUnordered::new();
+    let mut refused: BTreeMap<u64, Parcel> = BTreeMap::new();
+    let mut retry = pin!(sleep_until(Instant::now()));
+    let mut pause = pauses.first;
+    let mut number = 0;
+    let mut open = true;
+    let mut told: Option<Instant> = None;
+    while open || !running.is_empty() || !refused.is_empty() {
+        tokio::select! {
+            biased;
+            () = end.cancelled() => return,
+            Some(outcome) = running.next() => match outcome {
+                Outcome::Kept(tickets) => {
+                    tickets.into_iter().for_each(Ticket::delivered);
+                    pause = pauses.first;
+                }
+                Outcome::Lost { tickets, items, reason } => {
+                    if told.is_none_or(|told| told.elapsed() > Duration::from_secs(60)) {
+                        tracing::error!(items, reason, "log records refused for good");
+                        told = Some(Instant::now());
+                    }
+                    tickets.into_iter().for_each(Ticket::delivered);
+                }
+                Outcome::Refused { parcel, after } => {
+                    if refused.is_empty() {
+                        let wait = after.unwrap_or(pause).max(pause);
+                        retry.as_mut().reset(Instant::now() + wait);
+                        pause = (pause * 2).min(pauses.longest);
+                    }
+                    refused.insert(parcel.number, parcel);
+                }
+            },
+            () = retry.as_mut(), if !refused.is_empty() => {
+                for parcel in std::mem::take(&mut refused).into_values() {
+                    running.push(offer(&next, parcel));
+                }
+            }
+            shipment = inbox.recv(), if open && refused.is_empty() => match shipment {
+                Some(Shipment { logs, tickets }) => {
+                    number += 1;
+                    let batch = Batch::new(logs).replayable();
+                    running.push(offer(&next, Parcel { number, batch, tickets }));
+                }
+                None => open = false,
+            },
+        }
+    }
+}

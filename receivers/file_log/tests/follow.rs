@@ -1,0 +1,359 @@
+//! The receiver against real files and a scripted pipeline.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corten_component::{
+    Batch, BoxError, Component, ComponentId, Context, Create, Extension, Extensions, Health, Kind,
+    Receiver, Services, Status, Storage, StorageError, async_trait,
+};
+use corten_file_log_receiver::factory;
+use corten_pdata::Data;
+use corten_testing::{Answer, RecordingSink, conforms, decode, eventually};
+
+const POD: &str = "shop_web-0_49cc7c1f-d370-4a1c-ad3f-41a3b5a39e6c";
+
+struct Disk(PathBuf);
+
+#[async_trait]
+impl Component for Disk {}
+
+impl Storage for Disk {
+    fn directory(&self, _: Kind, id: &ComponentId, purpose: &str) -> Result<PathBuf, StorageError> {
+        let path = self.0.join(format!("{id}_{purpose}"));
+        fs::create_dir_all(&path).map_err(|source| StorageError {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(path)
+    }
+}
+
+impl Extension for Disk {
+    fn storage(&self) -> Option<&dyn Storage> {
+        Some(self)
+    }
+}
+
+struct Node {
+    root: tempfile::TempDir,
+    extensions: Extensions,
+    yaml: String,
+}
+
+impl Node {
+    fn new(settings: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Extension> = Arc::new(Disk(root.path().join("state")));
+        let id: ComponentId = "file_storage".parse().unwrap();
+        let yaml = format!(
+            "include: [{}/pods/*/*/*.log]\nstart_at: beginning\npoll_interval: 10ms\nstorage: file_storage\n{settings}",
+            root.path().display()
+        );
+        let extensions = Extensions::new(BTreeMap::from([(id, disk)]));
+        fs::create_dir_all(root.path().join("pods").join(POD).join("app")).unwrap();
+        Self {
+            root,
+            extensions,
+            yaml,
+        }
+    }
+
+    fn containers() -> Self {
+        Self::new("include_file_path: true\noperators: [{type: container}]")
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.root
+            .path()
+            .join("pods")
+            .join(POD)
+            .join("app")
+            .join(name)
+    }
+
+    fn append(&self, text: &str) {
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log("0.log"))
+            .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    async fn start(&self, sink: &Arc<RecordingSink>) -> (Arc<dyn Receiver>, Context) {
+        let prepared = decode(&factory(), &self.yaml).unwrap();
+        let Create::Receiver(create) = prepared.create else {
+            panic!("no receiver")
+        };
+        let meter = opentelemetry_meter();
+        let cx = Context::new(
+            Kind::Receiver,
+            "file_log".parse().unwrap(),
+            self.extensions.clone(),
+            Services::new(),
+            &Health::new(),
+            meter,
+        );
+        let receiver = create(cx.clone(), sink.next()).unwrap();
+        Arc::clone(&receiver).start().await.unwrap();
+        (receiver, cx)
+    }
+}
+
+fn opentelemetry_meter() -> opentelemetry::metrics::Meter {
+    opentelemetry::metrics::MeterProvider::meter(
+        &opentelemetry::metrics::noop::NoopMeterProvider::new(),
+        "test",
+    )
+}
+
+async fn stop((receiver, cx): (Arc<dyn Receiver>, Context)) -> Result<(), BoxError> {
+    receiver.shutdown().await?;
+    assert!(
+        cx.tasks().shutdown(Duration::from_secs(5)).await,
+        "a task is left"
+    );
+    Ok(())
+}
+
+fn cri(stream: &str, tag: &str, message: &str) -> String {
+    format!("2026-01-01T00:00:00.000000001Z {stream} {tag} {message}\n")
+}
+
+fn bodies(batches: &[Batch]) -> Vec<String> {
+    let mut bodies = Vec::new();
+    for batch in batches {
+        let Data::Logs(logs) = &batch.data else {
+            panic!("no logs")
+        };
+        assert!(batch.replayable);
+        for resource in logs.decode().unwrap().resource_logs {
+            for record in resource
+                .scope_logs
+                .into_iter()
+                .flat_map(|scope| scope.log_records)
+            {
+                bodies.push(format!("{:?}", record.body.unwrap().value.unwrap()));
+            }
+        }
+    }
+    bodies
+        .iter()
+        .map(|body| {
+            body.trim_start_matches("StringValue(\"")
+                .trim_end_matches("\")")
+                .to_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn keeps_the_contract() {
+    conforms(
+        factory(),
+        "include: [/nonexistent/*.log]\npoll_interval: 10ms",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_containers_line_becomes_a_record() {
+    let node = Node::containers();
+    node.append(&cri("stdout", "P", "hello "));
+    node.append(&cri("stdout", "F", "world"));
+    node.append(&cri("stderr", "F", "caf\u{e9} \u{1F600} "));
+    node.append("not of a container\n");
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    let batches = sink.wait_for_items(3).await;
+    stop(running).await.unwrap();
+    assert_eq!(
+        bodies(&batches),
+        ["hello world", "café 😀 ", "not of a container"]
+    );
+
+    let Data::Logs(logs) = &batches[0].data else {
+        panic!("no logs")
+    };
+    let model = logs.decode().unwrap();
+    let text = format!("{:?}", model.resource_logs[0].resource.as_ref().unwrap());
+    for expected in [
+        "k8s.namespace.name",
+        "\"shop\"",
+        "k8s.pod.name",
+        "\"web-0\"",
+        "k8s.pod.uid",
+        "49cc7c1f-d370-4a1c-ad3f-41a3b5a39e6c",
+        "k8s.container.name",
+        "\"app\"",
+        "k8s.container.restart_count",
+        "\"0\"",
+    ] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+    let records = &model.resource_logs[0].scope_logs[0].log_records;
+    assert_eq!(records[0].time_unix_nano, 1_767_225_600_000_000_001);
+    assert!(records[0].observed_time_unix_nano > records[0].time_unix_nano / 2);
+    let text = format!("{:?}", records[1].attributes);
+    for expected in [
+        "log.iostream",
+        "stderr",
+        "logtag",
+        "\"F\"",
+        "log.file.name",
+        "0.log",
+        "log.file.path",
+        POD,
+    ] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+    assert_eq!(records[2].time_unix_nano, 0);
+}
+
+#[tokio::test]
+async fn plain_lines_are_trimmed_and_blank_ones_left_out() {
+    let node = Node::new("attributes: {env: test}\nresource: {cluster: a}");
+    node.append("  one \n\n \t \n\u{fffd}two\r\n");
+    fs::OpenOptions::new()
+        .append(true)
+        .open(node.log("0.log"))
+        .unwrap()
+        .write_all(b"bad \xFF byte\n")
+        .unwrap();
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    let batches = sink.wait_for_items(3).await;
+    stop(running).await.unwrap();
+    assert_eq!(
+        bodies(&batches),
+        ["one", "\u{fffd}two", "bad \u{fffd} byte"]
+    );
+    let Data::Logs(logs) = &batches[0].data else {
+        panic!("no logs")
+    };
+    let text = format!("{:?}", logs.decode().unwrap());
+    assert!(text.contains("cluster") && text.contains("env"), "{text}");
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_the_pipeline_had_kept() {
+    let node = Node::containers();
+    node.append(&cri("stdout", "F", "one"));
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    sink.wait_for_items(1).await;
+    stop(running).await.unwrap();
+
+    // This time the pipeline never answers: the line is not done.
+    node.append(&cri("stdout", "F", "two"));
+    let hanging = RecordingSink::scripted([Answer::Hang]);
+    let running = node.start(&hanging).await;
+    eventually("the line is offered", Duration::from_secs(10), || async {
+        (hanging.offered() == 1).then_some(())
+    })
+    .await;
+    stop(running).await.unwrap();
+
+    fs::rename(node.log("0.log"), node.log("0.log.20260101-000000")).unwrap();
+    node.append(&cri("stdout", "F", "three"));
+    let running = node.start(&sink).await;
+    let batches = sink.wait_for_items(3).await;
+    stop(running).await.unwrap();
+    assert_eq!(bodies(&batches), ["one", "two", "three"]);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_now_is_offered_again_in_order() {
+    let node = Node::new("retry_on_failure: {initial_interval: 20ms, max_interval: 50ms}");
+    let retry = || Answer::Retry(Status::UNAVAILABLE, None);
+    let sink = RecordingSink::scripted([retry(), retry(), retry()]);
+    let running = node.start(&sink).await;
+    node.append("one\n");
+    eventually("it is offered", Duration::from_secs(10), || async {
+        (sink.offered() > 0).then_some(())
+    })
+    .await;
+    node.append("two\n");
+    let batches = sink.wait_for_items(2).await;
+    assert_eq!(bodies(&batches), ["one", "two"]);
+    assert!(sink.offered() >= 5);
+    stop(running).await.unwrap();
+    let running = node.start(&sink).await;
+    node.append("three\n");
+    assert_eq!(
+        bodies(&sink.wait_for_items(3).await),
+        ["one", "two", "three"]
+    );
+    stop(running).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_does_not_hold_up_the_rest() {
+    let node = Node::new("");
+    let sink = RecordingSink::scripted([Answer::Never(Status::INVALID_ARGUMENT)]);
+    let running = node.start(&sink).await;
+    node.append("poison\n");
+    eventually("it is offered", Duration::from_secs(10), || async {
+        (sink.offered() == 1).then_some(())
+    })
+    .await;
+    node.append("fine\n");
+    assert_eq!(bodies(&sink.wait_for_items(1).await), ["fine"]);
+    stop(running).await.unwrap();
+    let running = node.start(&sink).await;
+    node.append("later\n");
+    assert_eq!(bodies(&sink.wait_for_items(2).await), ["fine", "later"]);
+    stop(running).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rotation_under_load_loses_nothing_and_keeps_the_order() {
+    let node = Node::containers();
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    let (log, directory) = (node.log("0.log"), node.log(""));
+    let (generations, each) = (30usize, 2000usize);
+    let writer = std::thread::spawn(move || {
+        for generation in 0..generations {
+            let mut file = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&log)
+                .unwrap();
+            for line in 0..each {
+                let number = generation * each + line;
+                file.write_all(
+                    cri("stdout", "F", &format!("{number} {}", "x".repeat(150))).as_bytes(),
+                )
+                .unwrap();
+            }
+            fs::rename(
+                &log,
+                directory.join(format!("0.log.20260101-{generation:06}")),
+            )
+            .unwrap();
+        }
+    });
+    writer.join().unwrap();
+    let batches = sink.wait_for_items(generations * each).await;
+    stop(running).await.unwrap();
+    let numbers: Vec<usize> = bodies(&batches)
+        .iter()
+        .map(|body| body.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(
+        numbers.iter().copied().eq(0..generations * each),
+        "lost, doubled or out of order"
+    );
+}
