@@ -354,20 +354,23 @@ impl<S: Sink> Inner<S> {
             started: AtomicBool::new(false),
         });
         lanes.push(Arc::clone(&lane));
-        drop(lanes);
+        lane
+    }
+
+    /// Shows the queue's size; only of signals that come here.
+    fn watch(&self, lane: &Arc<Lane>) {
         let unit = match (&lane.queue, self.queue.sizer) {
             (LaneQueue::Disk(_), _) | (_, Sizer::Bytes) => "By",
             (_, Sizer::Requests) => "{requests}",
             (_, Sizer::Items) => "{items}",
         };
-        let weak = Arc::downgrade(&lane);
-        self.metrics.watch_queue(signal, unit, move || {
+        let weak = Arc::downgrade(lane);
+        self.metrics.watch_queue(lane.signal, unit, move || {
             weak.upgrade().map(|lane| match &lane.queue {
                 LaneQueue::Memory { room, .. } => (room.used(), room.capacity()),
                 LaneQueue::Disk(queue) => (queue.pending(), queue.capacity()),
             })
         });
-        lane
     }
 
     /// Opens the disk queues of all signals. Blocks.
@@ -403,6 +406,7 @@ impl<S: Sink> Inner<S> {
         if lane.started.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.watch(lane);
         let consumers = self.queue.num_consumers.max(1);
         let Some(grouping) = self.grouping.clone() else {
             for _ in 0..consumers {

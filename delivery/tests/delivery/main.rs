@@ -1,0 +1,14 @@
+//! The whole way from `consume` to a scripted sink.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod arrange;
+mod disk;
+mod memory;
+mod retry;
+mod shutdown;
