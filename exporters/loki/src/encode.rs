@@ -1,0 +1,266 @@
+//! Log records as entries of Loki's push body, written in place.
+//!
+//! One pass over a record's fields, no object in between. What consecutive records of a file have in common
+//! (the attributes that say where they came from) is encoded once and copied from then on.
+
+use bytes::{Buf, Bytes};
+use corten_pdata::attributes::{AnyValue, KeyValue};
+use corten_pdata::cursor::Cursor;
+use corten_pdata::logs::LogRecord;
+use corten_pdata::wire::{
+    Fields, Opened, Value, close_message, length_len, open_message, put_bytes_field, put_tag,
+    put_varint, put_varint_field, varint_len,
+};
+
+use crate::mapping::{Common, Limits, Mapping, Metadata};
+
+/// Field of a `ScopeLogs` that holds a record.
+const LOG_RECORD: u32 = 2;
+/// Width of a stream's length, which is known only at its end: enough for 268 MB.
+const STREAM_LENGTH: usize = 4;
+
+/// Writes push bodies. Keeps its buffers from one request to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    body: Vec<u8>,
+    stream: Option<Opened>,
+    /// The record's own metadata.
+    metadata: Metadata,
+    /// The attributes of the record before, by position.
+    remembered: Vec<Remembered>,
+    line: String,
+    /// Metadata that went beyond the limits.
+    pub(crate) trimmed: u64,
+}
+
+/// An attribute as it came and as it was written.
+#[derive(Debug, Default)]
+struct Remembered {
+    raw: Vec<u8>,
+    written: Metadata,
+}
+
+/// Attributes longer than this are not worth remembering.
+const LONGEST_REMEMBERED: usize = 1024;
+
+/// How far a run was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// To its end.
+    Done,
+    /// The next line would make the body larger than its limit.
+    Full,
+}
+
+impl Encoder {
+    /// Begins the entries of a stream.
+    pub(crate) fn open_stream(&mut self, labels: &str) {
+        self.stream = Some(open_message(&mut self.body, 1, STREAM_LENGTH));
+        put_bytes_field(&mut self.body, 1, labels.as_bytes());
+    }
+
+    /// Takes the stream back that was opened when the body was `len` bytes long.
+    pub(crate) fn cancel_stream(&mut self, len: usize) {
+        self.stream = None;
+        self.body.truncate(len);
+    }
+
+    /// Ends them.
+    pub(crate) fn close_stream(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            close_message(&mut self.body, stream);
+        }
+    }
+
+    /// The body written so far.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Begins a new body.
+    pub(crate) fn clear(&mut self) {
+        self.body.clear();
+        self.stream = None;
+    }
+
+    /// Writes records from the front of `records` (the fields of a `ScopeLogs`) while the body stays within
+    /// `limit`, and takes off what it wrote. A body without a line takes one of any size. Adds to `lines`.
+    pub(crate) fn write(
+        &mut self,
+        records: &mut Bytes,
+        common: &Common,
+        mapping: &Mapping,
+        limit: usize,
+        lines: &mut usize,
+        now: u64,
+    ) -> Progress {
+        let mut fields = Fields::new(records);
+        let mut written = 0;
+        let mut progress = Progress::Done;
+        let total = records.len();
+        while let Some(field) = fields.next() {
+            if field.number == LOG_RECORD
+                && let Value::Bytes(record) = field.value
+            {
+                let before = self.body.len();
+                self.entry(LogRecord::new(record), common, mapping, now);
+                if self.body.len() > limit && *lines > 0 {
+                    self.body.truncate(before);
+                    progress = Progress::Full;
+                    break;
+                }
+                *lines += 1;
+            }
+            written = total - fields.rest().len();
+        }
+        if progress == Progress::Done {
+            written = total;
+        }
+        records.advance(written);
+        progress
+    }
+
+    #[inline]
+    fn entry(&mut self, record: LogRecord<'_>, common: &Common, mapping: &Mapping, now: u64) {
+        self.metadata.clear();
+        if let Some(limits) = mapping.limits() {
+            self.metadata.bytes = common.bytes;
+            self.metadata.entries = common.entries;
+            for (position, attribute) in record.attributes().iter().enumerate() {
+                self.attribute(position, attribute, mapping, limits);
+            }
+            let trimmed = &mut self.trimmed;
+            let metadata = &mut self.metadata;
+            if record.severity_number() != 0 {
+                let mut number = itoa::Buffer::new();
+                let number = number.format(record.severity_number());
+                metadata.add_text(b"severity_number", number.as_bytes(), limits, trimmed);
+            }
+            metadata.add_text(
+                b"severity_text",
+                record.severity_text().as_bytes(),
+                limits,
+                trimmed,
+            );
+            metadata.add_text(
+                b"trace_id",
+                hex::<32>(record.trace_id(), &mut [0; 32]),
+                limits,
+                trimmed,
+            );
+            metadata.add_text(
+                b"span_id",
+                hex::<16>(record.span_id(), &mut [0; 16]),
+                limits,
+                trimmed,
+            );
+            metadata.add_text(
+                b"event_name",
+                record.event_name().as_bytes(),
+                limits,
+                trimmed,
+            );
+        }
+        let times = [record.time_unix_nano(), record.observed_time_unix_nano()];
+        let time = times.into_iter().find(|time| *time != 0).unwrap_or(now);
+        let line = match AnyValue::string_bytes(record.body_raw()) {
+            Some(text) => text,
+            None => {
+                self.line.clear();
+                AnyValue::new(record.body_raw()).write_text(&mut self.line);
+                self.line.as_bytes()
+            }
+        };
+        write_entry(
+            &mut self.body,
+            time,
+            line,
+            &common.encoded,
+            &self.metadata.encoded,
+        );
+    }
+
+    /// Adds an attribute to the record's metadata, encoded anew only if it differs from the one that the
+    /// record before had in its place.
+    #[inline]
+    fn attribute(
+        &mut self,
+        position: usize,
+        attribute: KeyValue<'_>,
+        mapping: &Mapping,
+        limits: Limits,
+    ) {
+        let metadata = &mut self.metadata;
+        let raw = attribute.raw();
+        if let Some(known) = self.remembered.get(position)
+            && known.raw == raw
+            && metadata.bytes + known.written.bytes <= limits.bytes
+            && metadata.entries + known.written.entries <= limits.entries
+        {
+            metadata.encoded.extend_from_slice(&known.written.encoded);
+            metadata.bytes += known.written.bytes;
+            metadata.entries += known.written.entries;
+            return;
+        }
+        if mapping.is_record_label(attribute.key()) {
+            return;
+        }
+        let (start, bytes, entries) = (metadata.encoded.len(), metadata.bytes, metadata.entries);
+        let before = self.trimmed;
+        metadata.add(
+            attribute.key(),
+            attribute.value(),
+            limits,
+            &mut self.trimmed,
+        );
+        if raw.len() > LONGEST_REMEMBERED || self.trimmed != before {
+            return;
+        }
+        if position >= self.remembered.len() {
+            self.remembered
+                .resize_with(position + 1, Remembered::default);
+        }
+        if let Some(known) = self.remembered.get_mut(position) {
+            known.raw.clear();
+            known.raw.extend_from_slice(raw);
+            known.written.clear();
+            known.written.bytes = metadata.bytes - bytes;
+            known.written.entries = metadata.entries - entries;
+            let encoded = metadata.encoded.get(start..).unwrap_or_default();
+            known.written.encoded.extend_from_slice(encoded);
+        }
+    }
+}
+
+/// `Entry{timestamp, line, structured metadata}` as field 2 of its stream.
+#[inline]
+fn write_entry(out: &mut Vec<u8>, time: u64, line: &[u8], common: &[u8], metadata: &[u8]) {
+    let (seconds, nanos) = (time / 1_000_000_000, time % 1_000_000_000);
+    let time_len = 1 + varint_len(seconds) + if nanos == 0 { 0 } else { 1 + varint_len(nanos) };
+    let line_len = 1 + length_len(line.len()) + line.len();
+    let len = 2 + time_len + line_len + common.len() + metadata.len();
+    out.reserve(len + 8);
+    put_tag(out, 2, 2);
+    put_varint(out, len as u64);
+    put_tag(out, 1, 2);
+    put_varint(out, time_len as u64);
+    put_varint_field(out, 1, seconds);
+    if nanos != 0 {
+        put_varint_field(out, 2, nanos);
+    }
+    put_bytes_field(out, 2, line);
+    out.extend_from_slice(common);
+    out.extend_from_slice(metadata);
+}
+
+/// An id in lower-case hexadecimal; nothing when it is unset or of another length.
+#[inline]
+fn hex<'a, const N: usize>(id: &[u8], out: &'a mut [u8; N]) -> &'a [u8] {
+    if id.len() * 2 != N
+        || id.iter().all(|byte| *byte == 0)
+        || ::hex::encode_to_slice(id, out).is_err()
+    {
+        return &[];
+    }
+    out
+}
