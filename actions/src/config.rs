@@ -85,7 +85,8 @@ impl Action {
     pub fn check(&self, at: &mut Checker<'_>) {
         let pattern = self.pattern.as_deref().map(regex::Regex::new);
         if let Some(Err(error)) = &pattern {
-            at.field("pattern").error(format!("no regular expression: {error}"));
+            at.field("pattern")
+                .error(format!("no regular expression: {error}"));
         }
         let by_pattern = matches!(self.action, Verb::Delete | Verb::Hash) && pattern.is_some();
         if self.key.is_empty() && !by_pattern {
@@ -114,13 +115,17 @@ impl Action {
             },
             Verb::Convert => {
                 if self.converted_type.is_none() {
-                    at.error("action \"convert\" needs \"converted_type\": string, int, double or bool");
+                    at.error(
+                        "action \"convert\" needs \"converted_type\": string, int, double or bool",
+                    );
                 }
             }
             Verb::Delete | Verb::Hash => {}
         }
         if sources > 0 && !matches!(self.action, Verb::Insert | Verb::Update | Verb::Upsert) {
-            at.error("\"value\", \"from_attribute\" and \"from_context\" mean nothing to this action");
+            at.error(
+                "\"value\", \"from_attribute\" and \"from_context\" mean nothing to this action",
+            );
         }
         if let Some(context) = &self.from_context
             && context != "client.address"

@@ -24,7 +24,10 @@ pub(crate) struct Debug {
 }
 
 impl Debug {
-    #[expect(clippy::unnecessary_wraps, reason = "the signature that a factory takes")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the signature that a factory takes"
+    )]
     pub(crate) fn create(cx: Context, config: Config) -> Result<Self, BoxError> {
         Ok(Self {
             id: cx.id().clone(),

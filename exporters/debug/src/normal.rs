@@ -1,7 +1,5 @@
 //! A line an item.
 
-use std::fmt::Write;
-
 use corten_pdata::metrics::MetricData;
 use corten_pdata::{AnyValue, Attributes, Data, Logs, Metrics, Resource, Scope, Traces};
 
@@ -18,14 +16,17 @@ pub(crate) fn render(data: &Data) -> String {
 
 fn render_logs(out: &mut String, logs: &Logs) {
     for (number, resource) in logs.resources().enumerate() {
-        resource_line(out, "ResourceLog", number, resource.schema_url(), resource.resource());
+        resource_line(
+            out,
+            "ResourceLog",
+            number,
+            resource.schema_url(),
+            resource.resource(),
+        );
         for (number, scope) in resource.scopes().enumerate() {
             scope_line(out, "ScopeLog", number, scope.schema_url(), scope.scope());
             for record in scope.records() {
-                record
-                    .body()
-                    .unwrap_or(AnyValue::Empty)
-                    .write_text(out);
+                record.body().unwrap_or(AnyValue::Empty).write_text(out);
                 attributes(out, record.attributes());
                 out.push('\n');
             }
@@ -35,7 +36,13 @@ fn render_logs(out: &mut String, logs: &Logs) {
 
 fn render_traces(out: &mut String, traces: &Traces) {
     for (number, resource) in traces.resources().enumerate() {
-        resource_line(out, "ResourceTrace", number, resource.schema_url(), resource.resource());
+        resource_line(
+            out,
+            "ResourceTrace",
+            number,
+            resource.schema_url(),
+            resource.resource(),
+        );
         for (number, scope) in resource.scopes().enumerate() {
             scope_line(out, "ScopeTrace", number, scope.schema_url(), scope.scope());
             for span in scope.spans() {
@@ -53,9 +60,21 @@ fn render_traces(out: &mut String, traces: &Traces) {
 
 fn render_metrics(out: &mut String, metrics: &Metrics) {
     for (number, resource) in metrics.resources().enumerate() {
-        resource_line(out, "ResourceMetric", number, resource.schema_url(), resource.resource());
+        resource_line(
+            out,
+            "ResourceMetric",
+            number,
+            resource.schema_url(),
+            resource.resource(),
+        );
         for (number, scope) in resource.scopes().enumerate() {
-            scope_line(out, "ScopeMetric", number, scope.schema_url(), scope.scope());
+            scope_line(
+                out,
+                "ScopeMetric",
+                number,
+                scope.schema_url(),
+                scope.scope(),
+            );
             for metric in scope.metrics() {
                 let name = metric.name();
                 match metric.data() {
@@ -96,23 +115,22 @@ fn line(out: &mut String, name: &str, labels: Attributes<'_>, value: &dyn std::f
         }
         pair(out, attribute.key(), attribute.value());
     }
-    // Writing to a String does not fail.
-    drop(writeln!(out, "}} {value:?}"));
+    *out += &format!("}} {value:?}\n");
 }
 
 fn resource_line(out: &mut String, what: &str, number: usize, url: &str, resource: Resource<'_>) {
-    drop(write!(out, "{what} #{number}"));
+    *out += &format!("{what} #{number}");
     schema(out, url);
     attributes(out, resource.attributes());
     out.push('\n');
 }
 
 fn scope_line(out: &mut String, what: &str, number: usize, url: &str, scope: Scope<'_>) {
-    drop(write!(out, "{what} #{number}"));
+    *out += &format!("{what} #{number}");
     if !scope.name().is_empty() {
-        drop(write!(out, " {}", scope.name()));
+        *out += &format!(" {}", scope.name());
         if !scope.version().is_empty() {
-            drop(write!(out, "@{}", scope.version()));
+            *out += &format!("@{}", scope.version());
         }
     }
     schema(out, url);
@@ -122,7 +140,7 @@ fn scope_line(out: &mut String, what: &str, number: usize, url: &str, scope: Sco
 
 fn schema(out: &mut String, url: &str) {
     if !url.is_empty() {
-        drop(write!(out, " [{url}]"));
+        *out += &format!(" [{url}]");
     }
 }
 
@@ -141,6 +159,6 @@ fn pair(out: &mut String, key: &str, value: AnyValue<'_>) {
 
 fn hexadecimal(out: &mut String, bytes: &[u8]) {
     for byte in bytes {
-        drop(write!(out, "{byte:02x}"));
+        *out += &format!("{byte:02x}");
     }
 }
