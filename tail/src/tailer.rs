@@ -44,11 +44,19 @@ pub struct Tailer {
 
 impl Tailer {
     /// Starts to follow files. With a `directory` positions outlive the process; without one every start is a first one.
+    ///
+    /// At most half of the descriptors that the process may have are used, whatever the settings say: the rest
+    /// is for what delivers.
     pub fn start(
-        settings: Settings,
+        mut settings: Settings,
         directory: Option<Directory>,
         sink: impl Sink,
     ) -> Result<Self, StartError> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let half = limit
+            .and_then(|limit| usize::try_from(limit / 2).ok())
+            .unwrap_or(usize::MAX);
+        settings.max_open_files = settings.max_open_files.min(half).max(1);
         let (checkpoint, entries, memory) = recall(&settings.name, directory);
         let name = settings.name.clone();
         let engine = Engine::new(settings, sink, entries, memory, Instant::now())?;

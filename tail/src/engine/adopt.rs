@@ -360,16 +360,26 @@ impl<S: Sink> Engine<S> {
         let mut found = None;
         if let Some(same) = same_inode {
             let path = stream.directory.join(&same.name);
-            if let Ok(file) = self.open_file(&path, same.inode) {
-                if matches(&file, entry.fingerprint, entry.committed).unwrap_or(false) {
-                    found = Some((file, same.inode, path));
-                } else if same.name == entry.name && same.name == stream.name {
-                    add(&self.stats.truncated, 1);
+            match self.open_file(&path, same.inode) {
+                Ok(file) if matches(&file, entry.fingerprint, entry.committed).unwrap_or(false) => {
+                    found = Some((Some(file), same.inode, path));
                 }
+                Ok(_) => {
+                    if same.name == entry.name && same.name == stream.name {
+                        add(&self.stats.truncated, 1);
+                    }
+                }
+                // It proves itself when it can be opened.
+                Err(_) if same.inode == entry.inode && same.size >= entry.committed.offset => {
+                    found = Some((None, same.inode, path));
+                }
+                Err(_) => {}
             }
         }
         if found.is_none() && !entry.ignored && entry.committed.offset > 0 {
-            found = self.find_copy(stream, entry.fingerprint, entry.committed);
+            found = self
+                .find_copy(stream, entry.fingerprint, entry.committed)
+                .map(|(file, inode, path)| (Some(file), inode, path));
         }
         let Some((file, inode, path)) = found else {
             if !entry.ignored && entry.size > entry.committed.offset {
@@ -380,7 +390,6 @@ impl<S: Sink> Engine<S> {
             }
             return;
         };
-        let metadata = file.metadata();
         self.next_generation += 1;
         let mut generation = Generation::new(self.next_generation, inode, path, now);
         generation.live = generation.path.file_name() == Some(&stream.name);
@@ -388,14 +397,12 @@ impl<S: Sink> Engine<S> {
         generation.resume(entry.committed);
         generation.ignored = entry.ignored;
         generation.located = self.scans;
-        if let Ok(metadata) = metadata {
+        generation.size = entry.committed.offset;
+        if let Some(metadata) = file.as_ref().and_then(|file| file.metadata().ok()) {
             generation.size = metadata.size();
             generation.modified = modified(&metadata);
         }
-        generation.file = Some(file);
-        if entry.ignored {
-            generation.file = None;
-        }
+        generation.file = file.filter(|_| !entry.ignored);
         let place = match generation.live {
             true => stream.generations.len(),
             false => stream
