@@ -3,6 +3,8 @@
 
 mod render;
 
+pub(crate) use render::write_quoted;
+
 use crate::cursor::{Cursor, Messages, first_message, last};
 use crate::wire::{self, Fields, Value, low32};
 
