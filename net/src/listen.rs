@@ -25,6 +25,7 @@
 
 mod address;
 mod connection;
+mod guard;
 mod registry;
 mod routes;
 mod socket;
@@ -32,6 +33,7 @@ mod socket;
 mod tests;
 
 pub use address::Address;
+pub use guard::Guard;
 pub use registry::{Listen, ListenError, Listener, Listeners};
 pub use routes::{Handler, handler, text};
 pub use socket::Peer;

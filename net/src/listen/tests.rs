@@ -19,7 +19,7 @@ fn listen(host: &str, port: u16) -> Listen {
 }
 
 fn says(what: &'static str) -> std::sync::Arc<dyn Handler> {
-    handler(async move |_| text(200, what))
+    handler(move |_| async move { text(200, what) })
 }
 
 async fn send(at: SocketAddr, request: &str) -> String {

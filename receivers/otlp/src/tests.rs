@@ -1,0 +1,8 @@
+//! Real sockets, real clients.
+
+mod grpc;
+mod http;
+mod life;
+mod setup;
+
+use setup::Running;
