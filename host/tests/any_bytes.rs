@@ -48,6 +48,8 @@ proptest! {
         swaps::parse(&text).for_each(drop);
         vmstat::parse(&text).for_each(drop);
         assert_ne!(Properties::parse(&text).get("ID_MODEL"), Some("absent"));
+        corten_host::filesystems::on_devices(&text).for_each(drop);
+        corten_host::tcp::count(&text, &mut Default::default());
         if let Ok(path) = std::str::from_utf8(&text) {
             drop(Identity::of(path).pod_uid());
         }
