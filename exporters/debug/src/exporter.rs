@@ -72,7 +72,11 @@ impl Debug {
         match self.config.verbosity {
             Verbosity::Basic => String::new(),
             Verbosity::Normal => normal::render(data),
-            Verbosity::Detailed => text::render(data),
+            Verbosity::Detailed => {
+                let mut out = String::new();
+                text::write_detailed(data, &mut out);
+                out
+            }
         }
     }
 }
