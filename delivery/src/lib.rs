@@ -33,15 +33,18 @@
 //!   counted as lost, and told in one line. The disk keeps its content (and is drained for a short while if that works).
 
 mod backoff;
+mod compression;
 mod courier;
 mod delivery;
 mod disk;
 mod grouping;
 mod memory;
 mod metrics;
+pub mod otlp;
 mod part;
 mod report;
 mod sink;
 
+pub use compression::{Compressor, Unsupported};
 pub use delivery::{Delivery, Settings};
 pub use sink::{Encoded, Rejected, SendError, Sent, Sink};

@@ -423,7 +423,7 @@ fn run(ops: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(3000), ..ProptestConfig::default() })]
     #[test]
     fn everything_kept_comes_back_in_order(ops in prop::collection::vec(op(), 1..60)) {
         run(&ops);
