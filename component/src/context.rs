@@ -6,8 +6,8 @@ use std::sync::Arc;
 use opentelemetry::metrics::Meter;
 
 use crate::{
-    ClientAuth, ComponentId, Extension, Health, HealthHandle, Kind, ServerAuth, Services, Storage,
-    Tasks,
+    ClientAuth, Closing, ComponentId, Extension, Health, HealthHandle, Kind, ServerAuth, Services,
+    Storage, Tasks,
 };
 
 /// The extensions of one run, by name.
@@ -194,6 +194,12 @@ impl Context {
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    /// Whether the whole run is about to shut down; see [`Closing`].
+    #[must_use]
+    pub fn closing(&self) -> Closing {
+        (*self.services.get_or_insert_with(Closing::new)).clone()
     }
 
     /// Where the component says how it is doing.

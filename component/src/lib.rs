@@ -62,7 +62,7 @@ pub use secret_file::{SecretFile, SecretFileError};
 pub use services::{Reload, SelfMetrics, Services};
 pub use source::{CollectRequest, Feed, Schedule, Source};
 pub use storage::{Storage, StorageError};
-pub use tasks::Tasks;
+pub use tasks::{Closing, Tasks};
 
 pub use async_trait::async_trait;
 pub use corten_config::types::ComponentId;

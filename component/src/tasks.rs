@@ -93,6 +93,38 @@ impl Tasks {
     }
 }
 
+/// Set when the shutdown of a whole run begins, before any component is asked to stop.
+///
+/// An exporter that only waits to try again gives up waiting then: what can be replayed goes back
+/// as refused, so that nobody upstream waits for it in vain. Attempts that are under way go on, and
+/// what comes in is still sent, once.
+#[derive(Clone, Debug, Default)]
+pub struct Closing(CancellationToken);
+
+impl Closing {
+    /// Not yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The shutdown begins.
+    pub fn begin(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether it has begun.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Resolves when it begins.
+    pub fn begun(&self) -> WaitForCancellationFutureOwned {
+        self.0.clone().cancelled_owned()
+    }
+}
+
 struct AbortOnDrop(tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {

@@ -71,7 +71,8 @@ impl Consumer for ReceiverEdge {
     async fn consume(&self, batch: Batch) -> Result<(), Refused> {
         let items = count(&batch);
         let [receiver] = &self.attributes;
-        let span = own_span!("receive", receiver = %receiver.value, signal = %batch.signal(), items);
+        let span =
+            own_span!("receive", receiver = %receiver.value, signal = %batch.signal(), items);
         let outcome = self.next.consume(batch).instrument(span).await;
         let refused = outcome
             .as_ref()

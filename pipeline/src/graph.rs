@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corten_component::{
-    BoxError, Component, ComponentId, Connector, Consumer, Context, Create, Exporter, Extension,
-    Extensions, Feed, Health, Kind, Next, Prepared, Processor, Receiver, Recent, Services, Signal,
-    Tasks,
+    BoxError, Closing, Component, ComponentId, Connector, Consumer, Context, Create, Exporter,
+    Extension, Extensions, Feed, Health, Kind, Next, Prepared, Processor, Receiver, Recent,
+    Services, Signal, Tasks,
 };
 use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
@@ -65,6 +65,7 @@ pub struct Graph {
     nodes: Vec<Node>,
     schedules: Vec<(Arc<Collector>, Arc<dyn Consumer>)>,
     tasks: Tasks,
+    closing: Closing,
     started: usize,
 }
 
@@ -106,8 +107,8 @@ impl Graph {
     /// that do not come back in time are named in the log and left behind. `true` when all did.
     pub async fn shutdown(&mut self, grace: Duration) -> bool {
         let deadline = Instant::now() + grace;
-        // Branches that retry alone must not keep receivers from stopping for longer than half of
-        // the time there is.
+        // Whoever only waits to try again stops waiting, or receivers would wait for it in vain.
+        self.closing.begin();
         self.tasks.stop();
         let mut clean = true;
         let started = self.nodes.get(..self.started).unwrap_or_default();
@@ -242,6 +243,7 @@ impl<'p> Builder<'p> {
             nodes: self.nodes,
             schedules,
             tasks: self.tasks,
+            closing: (*self.around.services.get_or_insert_with(Closing::new)).clone(),
             started: 0,
         })
     }
