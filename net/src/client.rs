@@ -236,3 +236,6 @@ pub(crate) fn authenticator(
         .transpose()
         .map_err(SetupError::Auth)
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,10 +100,6 @@ impl Status {
     /// What trailers (or the headers of an answer without a body) say. `None`: there is no `grpc-status`;
     /// `Some(None)`: it says OK.
     #[must_use]
-    #[expect(
-        clippy::option_option,
-        reason = "nothing said, said to be fine, and an error are three things"
-    )]
     pub fn read(headers: &HeaderMap) -> Option<Option<Self>> {
         let code = headers
             .get("grpc-status")?
@@ -225,7 +221,6 @@ impl<'a> Iterator for Fields<'a> {
 
 fn varint(out: &mut Vec<u8>, mut value: u64) {
     loop {
-        #[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
         let byte = (value & 0x7f) as u8;
         value >>= 7;
         if value == 0 {

@@ -97,7 +97,6 @@ fn partial_success(rejected: u64, message: &str) -> Vec<u8> {
 
 fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
-        #[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
     }

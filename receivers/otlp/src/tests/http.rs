@@ -12,6 +12,16 @@ use super::setup::{gzip, logs, metrics, snappy, traces, zlib, zstd};
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
+/// Method, what is wrong, headers, body, status, reason in the metric.
+type Row<'a> = (
+    &'a str,
+    &'a str,
+    &'a [(&'a str, &'a str)],
+    Vec<u8>,
+    u16,
+    &'a str,
+);
+
 #[tokio::test]
 async fn protobuf_arrives_in_every_encoding() {
     let running = Running::with("", "").await;
@@ -88,7 +98,7 @@ async fn what_is_wrong_with_a_request_is_said_and_counted() {
     .await;
     let body = traces(1).encode_to_vec();
     let bomb = vec![0u8; 16 << 20];
-    let rows: [(&str, &str, &[(&str, &str)], Vec<u8>, u16, &str); 9] = [
+    let rows: [Row<'_>; 9] = [
         ("GET", "a method", &[PROTOBUF], vec![], 405, ""),
         (
             "POST",

@@ -66,7 +66,7 @@ async fn requests_beyond_the_room_are_shed_before_they_are_read() {
     )]
     .into_iter()
     .collect();
-    let body = bytes::Bytes::from(traces(150).encode_to_vec());
+    let body = bytes::Bytes::from(traces(80).encode_to_vec());
     assert!((5001..10_000).contains(&body.len()), "{}", body.len());
 
     let held = client.post(&url, headers.clone(), body.clone());

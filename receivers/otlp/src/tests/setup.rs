@@ -21,7 +21,14 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric,
 };
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, MetricData, ResourceMetrics as OwnMetrics,
+};
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use opentelemetry_sdk::metrics::{
+    InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
+};
 
 use crate::config::Config;
 use crate::receiver::Otlp;
@@ -29,8 +36,8 @@ use crate::receiver::Otlp;
 pub(super) struct Running {
     pub(super) receiver: Arc<Otlp>,
     pub(super) sink: Arc<RecordingSink>,
-    provider: SdkMeterProvider,
-    exporter: InMemoryMetricExporter,
+    _provider: SdkMeterProvider,
+    reader: Reader,
     client: HttpClient,
 }
 
@@ -51,9 +58,10 @@ impl Running {
              max_in_flight_size: 64MiB}}"
         );
         let config: Config = corten_config::from_str(&yaml).unwrap();
-        let exporter = InMemoryMetricExporter::default();
-        let reader = PeriodicReader::builder(exporter.clone()).build();
-        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let reader = Reader(Arc::new(ManualReader::builder().build()));
+        let provider = SdkMeterProvider::builder()
+            .with_reader(reader.clone())
+            .build();
         let cx = Context::new(
             Kind::Receiver,
             "otlp".parse().unwrap(),
@@ -69,8 +77,8 @@ impl Running {
         Self {
             receiver,
             sink,
-            provider,
-            exporter,
+            _provider: provider,
+            reader,
             client,
         }
     }
@@ -117,13 +125,9 @@ impl Running {
 
     /// How often `corten_receiver_malformed_requests` was counted for a transport and a reason.
     pub(super) fn malformed(&self, transport: &str, reason: &str) -> u64 {
-        use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
-        self.provider.force_flush().unwrap();
-        let finished = self.exporter.get_finished_metrics().unwrap();
-        let Some(last) = finished.last() else {
-            return 0;
-        };
-        let metrics = last.scope_metrics().flat_map(|scope| scope.metrics());
+        let mut own = OwnMetrics::default();
+        self.reader.collect(&mut own).unwrap();
+        let metrics = own.scope_metrics().flat_map(|scope| scope.metrics());
         let mut count = 0;
         for metric in metrics.filter(|metric| metric.name() == "corten_receiver_malformed_requests")
         {
@@ -142,6 +146,32 @@ impl Running {
             }
         }
         count
+    }
+}
+
+/// A reader that two can hold.
+#[derive(Clone, Debug)]
+struct Reader(Arc<ManualReader>);
+
+impl MetricReader for Reader {
+    fn register_pipeline(&self, pipeline: std::sync::Weak<Pipeline>) {
+        self.0.register_pipeline(pipeline);
+    }
+
+    fn collect(&self, metrics: &mut OwnMetrics) -> OTelSdkResult {
+        self.0.collect(metrics)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: std::time::Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self, kind: InstrumentKind) -> Temporality {
+        self.0.temporality(kind)
     }
 }
 

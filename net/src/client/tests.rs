@@ -1,0 +1,182 @@
+use std::sync::Arc;
+
+use corten_component::Kind;
+use corten_config::settings::HttpServer;
+
+use super::*;
+use crate::listen::{Listen, Listener, Listeners, Peer, handler, text};
+
+fn cx() -> Context {
+    Context::detached(Kind::Exporter, "loki".parse().unwrap())
+}
+
+fn client(change: impl FnOnce(&mut settings::HttpClient)) -> HttpClient {
+    let mut settings = settings::HttpClient::default();
+    change(&mut settings);
+    HttpClient::new(&cx(), &settings).unwrap()
+}
+
+async fn server(handler: Arc<dyn crate::listen::Handler>) -> (Listener, Uri) {
+    let listener = Listeners::new()
+        .listen("test".into(), Listen::from(&HttpServer::at("localhost", 0)))
+        .unwrap();
+    listener.route(&[], "/push", handler).unwrap();
+    listener.start().await.unwrap();
+    let url = format!("http://{}/push?secret=1", listener.local_addr().unwrap());
+    (listener, url.parse().unwrap())
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_with_the_place_and_without_secrets() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    drop(taken);
+    let url = format!("http://user:password@127.0.0.1:{port}/loki/api/v1/push?token=1")
+        .parse()
+        .unwrap();
+    let error = client(|_| {})
+        .post(&url, HeaderMap::new(), "x")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("http://127.0.0.1:{port}/loki/api/v1/push: connection refused")
+    );
+    assert!(!error.may_have_arrived());
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_said() {
+    let url = "http://nowhere.invalid:1/".parse().unwrap();
+    let error = client(|_| {})
+        .post(&url, HeaderMap::new(), "x")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("http://nowhere.invalid:1/: nowhere.invalid cannot be resolved"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up() {
+    let (_server, url) = server(handler(async |_| std::future::pending().await)).await;
+    let client = client(|settings| settings.timeout = Duration::from_millis(50).into());
+    let error = client.post(&url, HeaderMap::new(), "x").await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("/push: no answer within 50ms"),
+        "{error}"
+    );
+    assert!(error.may_have_arrived());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_off_is_said() {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/push", socket.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let client = client(|_| {});
+    let (answer, ()) = tokio::join!(client.post(&url, HeaderMap::new(), "x"), async {
+        drop(socket.accept().await.unwrap());
+    });
+    let error = answer.unwrap_err();
+    assert!(error.may_have_arrived(), "{error}");
+}
+
+#[tokio::test]
+async fn connections_are_kept_and_headers_are_added() {
+    let ports = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&ports);
+    let answer = handler(move |request: Request<Body>| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let peer = request.extensions().get::<Peer>().unwrap().address.unwrap();
+            let header = |name| {
+                request
+                    .headers()
+                    .get(name)
+                    .map_or("", |value: &HeaderValue| value.to_str().unwrap())
+            };
+            seen.lock().push((
+                peer.port(),
+                header("user-agent").to_owned(),
+                header("x-scope-orgid").to_owned(),
+            ));
+            text(204, "")
+        }
+    });
+    let (_server, url) = server(answer).await;
+    let client =
+        client(|settings| settings.headers = [("X-Scope-OrgID", "a")].into_iter().collect());
+    for tenant in [None, Some("b")] {
+        let mut headers = HeaderMap::new();
+        if let Some(tenant) = tenant {
+            headers.insert("x-scope-orgid", HeaderValue::from_static(tenant));
+        }
+        let response = client.post(&url, headers, "x").await.unwrap();
+        assert!(response.is_success());
+    }
+    let seen = ports.lock();
+    assert_eq!(seen[0].0, seen[1].0, "one connection");
+    assert_eq!(seen[0].1, crate::USER_AGENT);
+    assert_eq!((seen[0].2.as_str(), seen[1].2.as_str()), ("a", "b"));
+}
+
+#[tokio::test]
+async fn answers_are_cut_off_at_the_cap() {
+    let (_server, url) = server(handler(async |_| text(200, vec![b'x'; 2 * MAX_RESPONSE]))).await;
+    let response = client(|_| {})
+        .post(&url, HeaderMap::new(), "x")
+        .await
+        .unwrap();
+    assert_eq!(response.body.len(), MAX_RESPONSE);
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let response = |value: &str| Response {
+        status: 429,
+        headers: [(header::RETRY_AFTER, HeaderValue::from_str(value).unwrap())]
+            .into_iter()
+            .collect(),
+        body: Bytes::new(),
+    };
+    assert_eq!(response("7").retry_after(), Some(Duration::from_secs(7)));
+    assert_eq!(
+        response("Fri, 31 Dec 1999 23:59:59 GMT").retry_after(),
+        Some(Duration::ZERO)
+    );
+    let soon = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(60));
+    assert!(response(&soon).retry_after().unwrap() > Duration::from_secs(50));
+    assert_eq!(response("soon").retry_after(), None);
+}
+
+#[test]
+fn settings_that_no_client_can_be_made_of_are_named() {
+    let made = |change: fn(&mut settings::HttpClient)| {
+        let mut settings = settings::HttpClient::default();
+        change(&mut settings);
+        HttpClient::new(&cx(), &settings).unwrap_err().to_string()
+    };
+    assert!(
+        made(|s| s.tls.ca_file = Some("/no/such/ca.pem".into()))
+            .starts_with("tls: /no/such/ca.pem: ")
+    );
+    assert!(
+        made(|s| s.tls.ca_pem = Some("nonsense".into()))
+            .starts_with("tls: ca_pem: expected a certificate in PEM format")
+    );
+    assert!(made(|s| s.tls.cert_pem = Some("x".into())).contains("key_file is required"));
+    assert!(
+        made(|s| s.tls.cipher_suites = vec!["RC4".into()])
+            .starts_with("tls: unknown cipher suite \"RC4\" (known: TLS")
+    );
+    assert!(
+        made(|s| s.tls.curve_preferences = vec!["P1".into()]).contains("known: X25519, P256, P384")
+    );
+    assert!(
+        made(|s| s.headers = [("a b", "c")].into_iter().collect()).starts_with("headers: 'a b'")
+    );
+}
