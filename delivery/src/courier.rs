@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use corten_component::{Batch, BoxError, GrpcCode, Status, Tasks};
+use corten_component::{Batch, BoxError, Closing, GrpcCode, Status, Tasks};
 use corten_config::settings::Retry;
 use corten_pdata::Data;
 use tokio::time::Instant;
@@ -41,6 +41,7 @@ pub(crate) struct Courier<S> {
     /// Of one attempt; `None`: no limit.
     pub(crate) timeout: Option<Duration>,
     pub(crate) tasks: Tasks,
+    pub(crate) closing: Closing,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) reporter: Arc<Reporter>,
 }
@@ -279,8 +280,11 @@ impl<S: Sink> Courier<S> {
             let address = self.sink.address();
             self.reporter
                 .attempt_failed(&address, &message, kept, pause);
-            if self.tasks.is_stopping() || never || over {
-                if over && !self.tasks.is_stopping() {
+            // When a shutdown begins, sources that can replay hear at once that they will have to.
+            let closing = patience == Patience::Endless && self.closing.has_begun();
+            let stopping = self.tasks.is_stopping() || closing;
+            if stopping || never || over {
+                if over && !stopping {
                     let signal = encoded.data.signal();
                     self.reporter.gave_up(signal, encoded.items, &message);
                 }
@@ -294,6 +298,7 @@ impl<S: Sink> Courier<S> {
                 () = tokio::time::sleep(pause) => {}
                 // One last attempt.
                 () = self.tasks.stopping() => {}
+                () = self.closing.begun(), if patience == Patience::Endless => {}
             }
         }
     }

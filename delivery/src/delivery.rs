@@ -107,6 +107,7 @@ impl<S: Sink> Delivery<S> {
             retry,
             timeout: (!timeout.is_zero()).then_some(timeout),
             tasks: cx.tasks().clone(),
+            closing: cx.closing(),
             metrics: Arc::clone(&metrics),
             reporter: Arc::clone(&reporter),
         };
