@@ -197,16 +197,17 @@ impl<S: SignalKind> Cutter<S> {
                     end: start,
                     items: 0,
                 };
-                if let Some(child) = child
-                    && self.must_cut(child, items, field.raw.len())
-                {
+                let Some(child) = child else {
+                    // A field that nobody knows travels with what follows it.
+                    self.next_piece();
+                    run.end = end;
+                    continue;
+                };
+                if self.must_cut(child, items, field.raw.len()) {
                     self.container(field.number, child, field.value.bytes());
                     self.flush();
-                    run = Run {
-                        start: end,
-                        end,
-                        items: 0,
-                    };
+                    run.start = end;
+                    run.end = end;
                     continue;
                 }
             }
