@@ -94,6 +94,12 @@ impl Component for Loki {
                 .spawn("loki worker", Arc::clone(&self.sender).work());
         }
         self.delivery.start().await?;
+        // When a shutdown begins, nobody should wait in vain for the next attempt.
+        let (closing, sender) = (self.cx.closing(), Arc::clone(&self.sender));
+        self.cx.tasks().spawn("loki closing", async move {
+            closing.begun().await;
+            sender.hurry();
+        });
         self.cx.health().ok();
         Ok(())
     }

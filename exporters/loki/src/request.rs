@@ -37,6 +37,8 @@ pub(crate) struct Part {
 pub(crate) struct Workshop {
     pub(crate) encoder: Encoder,
     snappy: snap::raw::Encoder,
+    /// Where a body is compressed to; only as many bytes as came out of it are kept.
+    compressed: Vec<u8>,
 }
 
 impl Default for Workshop {
@@ -44,6 +46,7 @@ impl Default for Workshop {
         Self {
             encoder: Encoder::default(),
             snappy: snap::raw::Encoder::new(),
+            compressed: Vec::new(),
         }
     }
 }
@@ -122,9 +125,14 @@ impl Workshop {
             });
         }
         request.size = encoder.body().len();
-        match self.snappy.compress_vec(encoder.body()) {
-            Ok(body) => {
-                request.body = body.into();
+        let longest = snap::raw::max_compress_len(request.size);
+        if self.compressed.len() < longest {
+            self.compressed.resize(longest, 0);
+        }
+        match self.snappy.compress(encoder.body(), &mut self.compressed) {
+            Ok(len) => {
+                request.body =
+                    Bytes::copy_from_slice(self.compressed.get(..len).unwrap_or_default());
                 Ok((request, left_out))
             }
             Err(error) => Err((error, request)),

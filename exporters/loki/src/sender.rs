@@ -97,19 +97,9 @@ impl<T: Transport> Sender<T> {
     /// Puts the records of a batch to the ends of their streams, all at once, so that batches stay in the order in
     /// which they were given.
     pub(crate) fn accept(&self, segments: &[Segment], job: &Arc<Job>) {
-        let mut sorter = Sorter {
-            mapping: &self.settings.mapping,
-            job,
-            runs: Vec::new(),
-            cut: 0,
-            trimmed: 0,
-        };
-        for segment in segments {
-            sorter.segment(segment.bytes());
-        }
         let Sorter {
             runs, cut, trimmed, ..
-        } = sorter;
+        } = sort(segments, &self.settings.mapping, job);
         self.counters.labels_cut.add(cut, &self.counters.attributes);
         self.counters
             .metadata_trimmed
@@ -355,10 +345,29 @@ impl<T: Transport> Sender<T> {
 }
 
 /// Sorts a batch's records into runs of one stream.
-struct Sorter<'a> {
+pub(crate) fn sort<'a>(
+    segments: &[Segment],
     mapping: &'a Mapping,
     job: &'a Arc<Job>,
-    runs: Vec<(Key, LabelSet, Run)>,
+) -> Sorter<'a> {
+    let mut sorter = Sorter {
+        mapping,
+        job,
+        runs: Vec::new(),
+        cut: 0,
+        trimmed: 0,
+    };
+    for segment in segments {
+        sorter.segment(segment.bytes());
+    }
+    sorter
+}
+
+/// A batch's records, sorted.
+pub(crate) struct Sorter<'a> {
+    mapping: &'a Mapping,
+    job: &'a Arc<Job>,
+    pub(crate) runs: Vec<(Key, LabelSet, Run)>,
     cut: u64,
     trimmed: u64,
 }

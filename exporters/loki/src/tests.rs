@@ -1,5 +1,6 @@
 //! Batches in, what Loki gets out.
 
+mod cost;
 mod fake;
 
 use std::sync::Arc;
