@@ -423,5 +423,27 @@ pub async fn read_capped(
     Ok(whole.freeze())
 }
 
+/// Reads the rest of a refused request's body and forgets it, so that the answer reaches a client that sends before it
+/// listens. Over HTTP/1 a server that closes with bytes unread resets the connection, and the answer is lost with it; over
+/// HTTP/2 there is nothing to do. Gives up after `most` bytes or a second, and holds no memory.
+pub async fn discard(version: http::Version, body: &mut Body, most: usize) {
+    if version >= http::Version::HTTP_2 {
+        return;
+    }
+    let limits = Limits {
+        stall: Duration::from_millis(250),
+        total: Some(Duration::from_secs(1)),
+        ..Limits::new(0)
+    };
+    let mut frames = Frames::new(body, &limits);
+    let mut left = most;
+    while let Ok(Some(data)) = frames.next().await {
+        match left.checked_sub(data.len()) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -23,3 +23,6 @@ fn frame(len: usize, compressed: bool) -> Option<Bytes> {
     frame.extend(len);
     Some(frame.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What users set.
 
 use corten_config::settings::{GrpcServer, HttpServer};
-use corten_config::types::{ByteSize, Optional};
+use corten_config::types::{ByteSize, Duration, Optional};
 use corten_config::{Check, Checker, over};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -60,8 +60,11 @@ pub(crate) struct Http {
 
 impl Default for Http {
     fn default() -> Self {
+        let mut server = HttpServer::at("localhost", 4318);
+        // Most applications push once a minute: closing after a minute would meet the next push half-way.
+        server.keepalive.idle_timeout = Duration::from_secs(300);
         Self {
-            server: HttpServer::at("localhost", 4318),
+            server,
             paths: Paths::default(),
         }
     }

@@ -1,7 +1,11 @@
 //! Requests from pages of other sites (the Fetch standard's CORS protocol).
 
+use std::sync::Arc;
+
+use corten_component::async_trait;
 use corten_config::settings::Cors;
 use corten_net::body::Body;
+use corten_net::listen::Handler;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
 /// Which pages may send, ready for use.
@@ -18,8 +22,17 @@ impl Policy {
         })
     }
 
+    /// A handler that answers browsers' questions, and lets pages see what `handler` answers. It has to stand before
+    /// whatever asks for credentials: browsers ask without any.
+    pub(crate) fn wrap(self, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
+        Arc::new(Permitting {
+            policy: self,
+            handler,
+        })
+    }
+
     /// The answer to a browser's question whether it may send; `None` when this request is no such question.
-    pub(crate) fn preflight(&self, request: &Request<Body>) -> Option<Response<Body>> {
+    fn preflight(&self, request: &Request<Body>) -> Option<Response<Body>> {
         let headers = request.headers();
         if request.method() != Method::OPTIONS
             || !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
@@ -62,10 +75,10 @@ impl Policy {
     }
 
     /// What lets the page see the answer to its request.
-    pub(crate) fn permit(&self, request: &HeaderMap, response: &mut Response<Body>) {
+    fn permit(&self, origin: Option<HeaderValue>, response: &mut Response<Body>) {
         let answer = response.headers_mut();
         answer.append(header::VARY, HeaderValue::from_static("Origin"));
-        if let Some(origin) = self.allowed(request) {
+        if let Some(origin) = origin {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             answer.insert(
                 header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -118,6 +131,24 @@ impl Policy {
                         .iter()
                         .any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(name))
             })
+    }
+}
+
+struct Permitting {
+    policy: Policy,
+    handler: Arc<dyn Handler>,
+}
+
+#[async_trait]
+impl Handler for Permitting {
+    async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        if let Some(answer) = self.policy.preflight(&request) {
+            return answer;
+        }
+        let origin = self.policy.allowed(request.headers());
+        let mut response = self.handler.handle(request).await;
+        self.policy.permit(origin, &mut response);
+        response
     }
 }
 

@@ -3,74 +3,35 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corten_component::{GrpcCode, Refused, ServerAuth, Signal, async_trait};
+use corten_component::{GrpcCode, Refused, Signal, async_trait};
 use corten_net::body::{self, Body, BodyError, Limits};
 use corten_net::grpc::Status;
 use corten_net::listen::{Handler, Peer, text};
 use corten_pdata::Data;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::answer::{Encoding, whole_seconds};
-use crate::cors::Policy;
 use crate::intake::{Intake, Outcome, RETRY_AFTER, delay};
 use crate::metadata::of_sender;
 
 const TRANSPORT: &str = "http";
+/// How much of a refused request is read and forgotten for the sake of its answer.
+const DISCARD: usize = 64 << 20;
 
-/// One signal's path.
+/// One signal's path, behind what lets requests in: [`cors`](crate::cors) and
+/// [`Guard`](corten_net::listen::Guard).
 pub(crate) struct Service {
     pub(crate) signal: Signal,
     pub(crate) intake: Arc<Intake>,
-    pub(crate) shared: Arc<Shared>,
-}
-
-/// What the paths have in common.
-pub(crate) struct Shared {
     pub(crate) limits: Limits,
-    pub(crate) auth: Option<Arc<dyn ServerAuth>>,
-    pub(crate) cors: Option<Policy>,
     pub(crate) include_metadata: bool,
     /// The encodings that are accepted; all that are known when empty.
-    pub(crate) compression: Vec<String>,
-    /// Added to every answer.
-    pub(crate) headers: HeaderMap,
+    pub(crate) compression: Arc<[String]>,
 }
 
 #[async_trait]
 impl Handler for Service {
-    async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        let Shared { cors, headers, .. } = &*self.shared;
-        // A browser asks without credentials, so before anything else.
-        if let Some(answer) = cors.as_ref().and_then(|cors| cors.preflight(&request)) {
-            return answer;
-        }
-        let origin = request.headers().get(header::ORIGIN).cloned();
-        let mut response = self.export(request).await;
-        if let Some(cors) = cors {
-            let origin = origin.map(|origin| (header::ORIGIN, origin));
-            cors.permit(&origin.into_iter().collect(), &mut response);
-        }
-        for (name, value) in headers {
-            response.headers_mut().insert(name, value.clone());
-        }
-        response
-    }
-}
-
-impl Service {
-    async fn export(&self, mut request: Request<Body>) -> Response<Body> {
-        if let Some(auth) = &self.shared.auth
-            && let Err(denied) = auth.authenticate(request.headers())
-        {
-            let mut response = text(401, denied.reason);
-            if let Some(challenge) = denied.challenge {
-                let challenge = HeaderValue::from_static(challenge);
-                response
-                    .headers_mut()
-                    .insert(header::WWW_AUTHENTICATE, challenge);
-            }
-            return response;
-        }
+    async fn handle(&self, mut request: Request<Body>) -> Response<Body> {
         if request.method() != Method::POST {
             let mut response = text(405, "405 method not allowed, supported: [POST]");
             response
@@ -86,12 +47,20 @@ impl Service {
                 "415 unsupported media type, supported: [application/json, application/x-protobuf]",
             );
         };
-        let Some(mut room) = self.intake.room() else {
-            return self.unread(encoding, &BodyError::NoRoom);
+        let room = self.intake.room().ok_or(BodyError::NoRoom);
+        let read = match room {
+            Ok(mut room) => self
+                .read(&mut request, &mut room)
+                .await
+                .map(|bytes| (bytes, room)),
+            Err(error) => Err(error),
         };
-        let bytes = match self.read(&mut request, &mut room).await {
-            Ok(bytes) => bytes,
-            Err(error) => return self.unread(encoding, &error),
+        let (bytes, mut room) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                body::discard(request.version(), request.body_mut(), DISCARD).await;
+                return self.unread(encoding, &error);
+            }
         };
         room.shrink(bytes.len());
         let data = match self.parse(encoding, bytes) {
@@ -106,31 +75,27 @@ impl Service {
             }
         };
         let peer = request.extensions().get::<Peer>();
-        let metadata = of_sender(self.shared.include_metadata, request.headers(), peer);
+        let metadata = of_sender(self.include_metadata, request.headers(), peer);
         match self.intake.take(data, metadata).await {
             Outcome::Refused(refused) => self::refused(encoding, &refused),
             kept => answer(encoding, 200, encoding.success(self.signal, &kept)),
         }
     }
+}
 
+impl Service {
     async fn read(
         &self,
         request: &mut Request<Body>,
         room: &mut corten_net::admission::Reservation,
     ) -> Result<Bytes, BodyError> {
         let compression = body::Encoding::of(request.headers())?;
-        let accepted = &self.shared.compression;
+        let accepted = &self.compression;
         let is_accepted = |name: &String| body::Encoding::from_name(name) == Some(compression);
         if !accepted.is_empty() && !accepted.iter().any(is_accepted) {
             return Err(BodyError::Encoding(compression.name().to_owned()));
         }
-        body::read_capped(
-            request.body_mut(),
-            compression,
-            &self.shared.limits,
-            Some(room),
-        )
-        .await
+        body::read_capped(request.body_mut(), compression, &self.limits, Some(room)).await
     }
 
     fn parse(&self, encoding: Encoding, bytes: Bytes) -> Result<Data, (&'static str, String)> {

@@ -8,8 +8,8 @@ use corten_component::{
 use corten_config::settings::{Auth, GrpcServer};
 use corten_config::types::Optional;
 use corten_net::body::Limits;
-use corten_net::listen::{ListenError, Listener, Listeners};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use corten_net::listen::{Guard, ListenError, Listener, Listeners};
+use http::Method;
 
 use crate::config::{Config, Http, Paths};
 use crate::cors::Policy;
@@ -58,23 +58,12 @@ fn listen_grpc(
 fn listen_http(cx: &Context, settings: &Http, intake: &Arc<Intake>) -> Result<Listener, BoxError> {
     let Http { server, paths } = settings;
     let listener = Listeners::of(cx).http(cx, "protocols::http", server)?;
-    let mut headers = HeaderMap::new();
-    for (name, value) in server.response_headers.iter() {
-        let value = HeaderValue::from_str(value.expose())
-            .map_err(|_| format!("response_headers: the value of {name}"))?;
-        headers.insert(HeaderName::from_bytes(name.as_bytes())?, value);
-    }
-    let shared = Arc::new(otlp_http::Shared {
-        limits: Limits {
-            total: server.read_timeout.non_zero(),
-            ..Limits::new(usize::try_from(server.max_request_body_size)?)
-        },
-        auth: authenticator(cx, &server.auth)?,
-        cors: server.cors.as_ref().and_then(Policy::new),
-        include_metadata: server.include_metadata,
-        compression: server.compression_algorithms.clone(),
-        headers,
-    });
+    let guard = Guard::new(cx, server)?;
+    let limits = Limits {
+        total: server.read_timeout.non_zero(),
+        ..Limits::new(usize::try_from(server.max_request_body_size)?)
+    };
+    let compression: Arc<[String]> = server.compression_algorithms.clone().into();
     for signal in intake.signals() {
         let path = match signal {
             Signal::Logs => &paths.logs_url_path,
@@ -84,10 +73,16 @@ fn listen_http(cx: &Context, settings: &Http, intake: &Arc<Intake>) -> Result<Li
         let service = otlp_http::Service {
             signal,
             intake: Arc::clone(intake),
-            shared: Arc::clone(&shared),
+            limits,
+            include_metadata: server.include_metadata,
+            compression: Arc::clone(&compression),
         };
+        let mut handler = guard.wrap(Arc::new(service));
+        if let Some(policy) = server.cors.as_ref().and_then(Policy::new) {
+            handler = policy.wrap(handler);
+        }
         // Every method: the handler says in its own words that it wants POST, and answers browsers' questions.
-        listener.route(&[], &Paths::normal(path), Arc::new(service))?;
+        listener.route(&[], &Paths::normal(path), handler)?;
     }
     Ok(listener)
 }

@@ -351,3 +351,14 @@ async fn paths_are_the_users() {
         404
     );
 }
+
+#[tokio::test]
+async fn a_client_that_sends_before_it_listens_hears_the_answer() {
+    let running = Running::with("", "max_request_body_size: 100000").await;
+    for _ in 0..20 {
+        let answer = running
+            .post("/v1/traces", &[PROTOBUF], vec![0; 8 << 20])
+            .await;
+        assert_eq!(answer.status, 413);
+    }
+}

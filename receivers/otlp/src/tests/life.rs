@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use corten_component::{BoxError, Component, Context, Kind, Services, Status};
+use corten_component::{BoxError, Component, Context, Denied, Kind, ServerAuth, Services, Status};
 use corten_testing::{Answer, RecordingSink, conforms};
 use prost::Message;
 
@@ -198,4 +198,138 @@ async fn a_sender_that_goes_away_gives_its_room_back() {
     // Nothing is under way any more, so this does not wait for the one that hangs.
     let stopped = tokio::time::timeout(Duration::from_secs(10), running.receiver.shutdown()).await;
     stopped.unwrap().unwrap();
+}
+
+/// Lets in whoever knows the word.
+struct Doorman;
+
+impl Component for Doorman {}
+
+impl corten_component::Extension for Doorman {
+    fn server_auth(&self) -> Option<&dyn ServerAuth> {
+        Some(self)
+    }
+}
+
+impl ServerAuth for Doorman {
+    fn authenticate(&self, headers: &http::HeaderMap) -> Result<(), Denied> {
+        match headers.get("authorization") {
+            Some(word) if word == "Basic sesame" => Ok(()),
+            _ => Err(Denied {
+                reason: "who are you?".to_owned(),
+                challenge: Some("Basic realm=\"corten\""),
+            }),
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_those_come_in_whom_the_authenticator_knows() {
+    let doorman: Arc<dyn corten_component::Extension> = Arc::new(Doorman);
+    let cx = Context::new(
+        Kind::Receiver,
+        "otlp".parse().unwrap(),
+        corten_component::Extensions::new(
+            [("basicauth".parse().unwrap(), doorman)]
+                .into_iter()
+                .collect(),
+        ),
+        Services::new(),
+        &corten_component::Health::new(),
+        opentelemetry::metrics::MeterProvider::meter(
+            &opentelemetry::metrics::noop::NoopMeterProvider::new(),
+            "corten",
+        ),
+    );
+    let one = "endpoint: 'localhost:0', auth: {authenticator: basicauth}";
+    let yaml = format!(
+        "{{protocols: {{grpc: {{{one}}}, http: {{{one}, cors: {{allowed_origins: ['*']}}}}}}}}"
+    );
+    let sink = RecordingSink::new();
+    let receiver = Arc::new(
+        Otlp::create(
+            cx.clone(),
+            corten_config::from_str(&yaml).unwrap(),
+            sink.next(),
+        )
+        .unwrap(),
+    );
+    Arc::clone(&receiver).start().await.unwrap();
+    let (grpc, http) = (
+        receiver.listeners[0].local_addr().unwrap(),
+        receiver.listeners[1].local_addr().unwrap(),
+    );
+    let url = format!("http://{http}/v1/traces").parse().unwrap();
+    let body = bytes::Bytes::from(traces(1).encode_to_vec());
+    for (headers, status, code) in [
+        (
+            vec![],
+            401,
+            Some(corten_component::GrpcCode::Unauthenticated),
+        ),
+        (vec![("authorization", "Basic sesame")], 200, None),
+    ] {
+        let client = corten_net::client::HttpClient::new(
+            &cx,
+            &corten_config::settings::HttpClient {
+                headers: headers.clone().into_iter().collect(),
+                ..Default::default()
+            },
+        );
+        let sent = [("content-type", "application/x-protobuf")];
+        let sent = sent
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .into_iter()
+            .collect();
+        let answer = client
+            .unwrap()
+            .post(&url, sent, body.clone())
+            .await
+            .unwrap();
+        assert_eq!(answer.status, status);
+        if status == 401 {
+            assert_eq!(answer.headers["www-authenticate"], "Basic realm=\"corten\"");
+        }
+        let settings = corten_config::settings::GrpcClient {
+            endpoint: format!("http://{grpc}"),
+            headers: headers.into_iter().collect(),
+            ..Default::default()
+        };
+        let client = corten_net::grpc::GrpcClient::new(&cx, &settings).unwrap();
+        let message = corten_net::grpc::Message {
+            parts: vec![body.clone()],
+            encoding: None,
+        };
+        let path = http::uri::PathAndQuery::from_static(crate::grpc::path(
+            corten_component::Signal::Traces,
+        ));
+        let failed = client
+            .unary(&path, message)
+            .await
+            .err()
+            .map(|error| error.status().code);
+        assert_eq!(failed, code);
+    }
+    // A browser's question carries no credentials.
+    let client = corten_net::client::HttpClient::new(&cx, &Default::default()).unwrap();
+    let question = [
+        ("origin", "https://a.com"),
+        ("access-control-request-method", "POST"),
+    ];
+    let question = question
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+        .into_iter()
+        .collect();
+    let answer = client
+        .send(http::Method::OPTIONS, &url, question, Default::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            answer.status,
+            &answer.headers["access-control-allow-origin"]
+        ),
+        (204, &"https://a.com".parse().unwrap())
+    );
+    assert_eq!(sink.items(), 2);
 }
