@@ -28,6 +28,27 @@ pub(crate) enum Patience {
     Endless,
 }
 
+/// Where data waits while the sink is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// In the disk queue.
+    OnDisk,
+    /// In the memory queue.
+    InMemory,
+    /// There is no queue: the caller waits.
+    BySource,
+}
+
+impl Kept {
+    fn words(self) -> &'static str {
+        match self {
+            Self::OnDisk => "on the disk",
+            Self::InMemory => "in memory",
+            Self::BySource => "with its source",
+        }
+    }
+}
+
 /// Several parts that travel as one.
 pub(crate) struct Group {
     /// All of one provenance, at least one.
@@ -71,7 +92,7 @@ enum Ended {
 
 impl<S: Sink> Courier<S> {
     /// Delivers a group and settles its parts. `true` when the sink could be reached for everything.
-    pub(crate) async fn deliver(&self, group: Group, kept: &str) -> bool {
+    pub(crate) async fn deliver(&self, group: Group, kept: Kept) -> bool {
         let mut parts = group.parts.into_iter();
         let Some(first) = parts.next() else {
             return true;
@@ -107,7 +128,7 @@ impl<S: Sink> Courier<S> {
         &self,
         batch: Batch,
         patience: Patience,
-        kept: &str,
+        kept: Kept,
     ) -> Vec<Failure> {
         let started = Instant::now();
         let signal = batch.signal();
@@ -241,7 +262,7 @@ impl<S: Sink> Courier<S> {
         encoded: &Encoded<S::Request>,
         patience: Patience,
         started: Instant,
-        kept: &str,
+        kept: Kept,
     ) -> Ended {
         let mut backoff = Backoff::new(&self.retry);
         loop {
@@ -276,10 +297,10 @@ impl<S: Sink> Courier<S> {
                 && started.elapsed() + pause > limit.get();
             // Without retries the source of replayable data decides; what the disk keeps is always tried
             // again, since its source has been told that it is safe.
-            let never = !self.retry.enabled && kept != crate::delivery::KEPT_ON_DISK;
+            let never = !self.retry.enabled && kept != Kept::OnDisk;
             let address = self.sink.address();
             self.reporter
-                .attempt_failed(&address, &message, kept, pause);
+                .attempt_failed(&address, &message, kept.words(), pause);
             // When a shutdown begins, sources that can replay hear at once that they will have to.
             let closing = patience == Patience::Endless && self.closing.has_begun();
             let stopping = self.tasks.is_stopping() || closing;

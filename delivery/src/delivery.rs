@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Sink;
-use crate::courier::{Courier, Group, Patience};
+use crate::courier::{Courier, Group, Kept, Patience};
 use crate::disk::{DiskQueue, NotQueued};
 use crate::grouping::{self, Grouping};
 use crate::memory::{MemoryQueue, Room, size};
@@ -29,10 +29,6 @@ use crate::report::Reporter;
 const DISK_CAPACITY: u64 = 1 << 30;
 /// What a sender is told to wait when the queue is full.
 const FULL_DELAY: Duration = Duration::from_secs(1);
-
-pub(crate) const KEPT_ON_DISK: &str = "on the disk";
-const KEPT_IN_MEMORY: &str = "in memory";
-const KEPT_BY_SOURCE: &str = "with its source";
 
 /// What users set.
 #[derive(Clone, Debug)]
@@ -185,9 +181,6 @@ impl<S: Sink> Delivery<S> {
             }
         }
         drop(ending);
-        // Lets go of the directory's lock.
-        inner.lanes.write().clear();
-        inner.directory.lock().take();
     }
 }
 
@@ -235,7 +228,7 @@ impl<S: Sink> Inner<S> {
         };
         let failures = self
             .courier
-            .transmit(batch.clone(), patience, KEPT_BY_SOURCE)
+            .transmit(batch.clone(), patience, Kept::BySource)
             .await;
         for failure in failures.iter().filter(|failure| failure.retryable) {
             self.metrics
@@ -449,8 +442,8 @@ impl<S: Sink> Inner<S> {
 
     async fn send(&self, lane: &Lane, group: Group) {
         let kept = match &lane.queue {
-            LaneQueue::Disk(_) => KEPT_ON_DISK,
-            LaneQueue::Memory { .. } => KEPT_IN_MEMORY,
+            LaneQueue::Disk(_) => Kept::OnDisk,
+            LaneQueue::Memory { .. } => Kept::InMemory,
         };
         let reached = self.courier.deliver(group, kept).await;
         if let (false, LaneQueue::Disk(queue)) = (reached, &lane.queue) {
@@ -481,13 +474,14 @@ impl Lane {
     }
 }
 
-/// Gives everything up when dropped, and tells what was lost by it.
+/// Gives everything up when dropped, tells what was lost by it, and lets go of the disk.
 struct Ending<'a, S>(&'a Arc<Inner<S>>);
 
 impl<S> Drop for Ending<'_, S> {
     fn drop(&mut self) {
         self.0.abandon.cancel();
-        for lane in self.0.lanes.read().iter() {
+        let lanes = std::mem::take(&mut *self.0.lanes.write());
+        for lane in &lanes {
             if let LaneQueue::Memory { queue, .. } = &lane.queue {
                 queue.clear();
             }
@@ -496,5 +490,6 @@ impl<S> Drop for Ending<'_, S> {
                 self.0.reporter.lost(lane.signal, lost);
             }
         }
+        self.0.directory.lock().take();
     }
 }

@@ -106,12 +106,20 @@ impl Reporter {
         }
     }
 
-    /// Nothing of a request was taken, and it isn't tried again: the exporter isn't doing its job unless others go through.
+    /// Nothing of a request was taken, and it isn't tried again: the exporter isn't doing its job unless
+    /// others go through.
     pub(crate) fn refused_for_good(&self, address: &str, message: &str) {
-        self.health.failing(format!("{address}: {message}"));
-        let mut state = self.state.lock();
-        state.failing_since.get_or_insert_with(Instant::now);
-        state.failed_attempts += 1;
+        self.fails(format!("{address}: {message}"));
+        self.state.lock().failed_attempts += 1;
+    }
+
+    /// Until something is delivered.
+    fn fails(&self, reason: String) {
+        self.health.failing(reason);
+        self.state
+            .lock()
+            .failing_since
+            .get_or_insert_with(Instant::now);
         self.is_failing.store(true, Ordering::Release);
     }
 
@@ -127,9 +135,9 @@ impl Reporter {
         }
     }
 
-    /// The disk queue does not work. `true` when it was told.
+    /// The disk queue does not work.
     pub(crate) fn disk_failed(&self, directory: &str, error: &str) {
-        self.health.failing(format!("{directory}: {error}"));
+        self.fails(format!("{directory}: {error}"));
         if let Some(suppressed) = self.may_tell("disk") {
             tracing::error!(
                 exporter = self.exporter,
@@ -156,7 +164,7 @@ impl Reporter {
 
     /// The disk queue could not be read.
     pub(crate) fn unreadable(&self, directory: &str, error: &str) {
-        self.health.failing(format!("{directory}: {error}"));
+        self.fails(format!("{directory}: {error}"));
         if let Some(suppressed) = self.may_tell("unreadable") {
             tracing::error!(
                 exporter = self.exporter,

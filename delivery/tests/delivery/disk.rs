@@ -242,3 +242,38 @@ async fn the_queue_is_private_and_used_by_one_only() {
     let shutdown = first.delivery.shutdown();
     drop(tokio::time::timeout(Duration::from_millis(10), shutdown).await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flapping_backend_gets_everything_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = Script::of([]);
+    let bench = Arc::new(bench(ON_DISK, &script, directory.path()));
+    bench.delivery.start().await.unwrap();
+    // More than is kept at hand, so that some is read back from the disk.
+    let filler = "x".repeat(60_000);
+    let mut senders = Vec::new();
+    for sender in 0..4 {
+        let (bench, filler) = (Arc::clone(&bench), filler.clone());
+        #[expect(clippy::disallowed_methods, reason = "a test's own tasks")]
+        senders.push(tokio::spawn(async move {
+            for number in 0..60 {
+                let body = format!("{sender}-{number}-{filler}");
+                bench.delivery.consume(batch(&[&body])).await.unwrap();
+                if number % 20 == 10 {
+                    bench.script.away(sender % 2 == 0);
+                }
+            }
+        }));
+    }
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    script.away(false);
+    bench.until("all", |bench| bench.sent() >= 240).await;
+    let mut taken = script.all_taken();
+    taken.sort();
+    taken.dedup();
+    assert_eq!((taken.len(), script.all_taken().len()), (240, 240));
+    bench.delivery.shutdown().await;
+    assert_eq!(bench.metric("otelcol_exporter_queue_size"), 0);
+}

@@ -9,6 +9,7 @@
 
 mod arrange;
 mod disk;
+mod kill;
 mod memory;
 mod retry;
 mod shutdown;
