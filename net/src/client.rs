@@ -7,6 +7,7 @@
 
 mod connect;
 mod error;
+mod proxy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub const MAX_RESPONSE: usize = 1 << 20;
 /// Sends HTTP requests.
 pub struct HttpClient {
     inner: legacy::Client<Connector, Body>,
+    proxies: Arc<proxy::Proxies>,
     headers: HeaderMap,
     auth: Option<Arc<dyn ClientAuth>>,
     timeout: Option<Duration>,
@@ -76,9 +78,7 @@ impl HttpClient {
     ///
     /// What cannot be used, and where it stands in the settings.
     pub fn new(cx: &Context, settings: &settings::HttpClient) -> Result<Self, SetupError> {
-        if !settings.proxy_url.is_empty() {
-            return Err(SetupError::Unsupported("proxy_url"));
-        }
+        let proxies = Arc::new(proxy::Proxies::new(&settings.proxy_url)?);
         let offer = if settings.force_attempt_http2 {
             Http2::Offered
         } else {
@@ -110,7 +110,11 @@ impl HttpClient {
                 );
         }
         Ok(Self {
-            inner: builder.build(Connector::new(Route::ByUrl, Some(tls))),
+            inner: builder.build(Connector::new(
+                Route::ByProxy(Arc::clone(&proxies)),
+                Some(tls),
+            )),
+            proxies,
             headers: headers(&settings.headers)?,
             auth: authenticator(cx, settings.auth.as_ref())?,
             timeout: settings.timeout.non_zero(),
@@ -149,6 +153,11 @@ impl HttpClient {
         *request.uri_mut() = url.clone();
         *request.headers_mut() = headers;
         complete(request.headers_mut(), &self.headers);
+        if let Some(credentials) = self.proxies.credentials(url) {
+            request
+                .headers_mut()
+                .insert(header::PROXY_AUTHORIZATION, credentials);
+        }
         if let Some(auth) = &self.auth {
             auth.sign(request.headers_mut())
                 .map_err(|error| failed(Cause::Auth(error)))?;

@@ -19,16 +19,18 @@ use tokio_rustls::client::TlsStream;
 use tower::Service;
 
 use super::error::{ConnectError, in_words};
+use super::proxy::Proxies;
 use crate::tls::ClientTls;
 
 /// How long one connection may take to come about, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Where connections go.
-#[derive(Clone, Debug)]
 pub(crate) enum Route {
     /// To the host and port of the request.
     ByUrl,
+    /// The same, through the proxy that is meant for it, if one is.
+    ByProxy(Arc<Proxies>),
     /// To a socket of this machine, whatever the request says.
     Unix(PathBuf),
 }
@@ -66,7 +68,23 @@ impl Inner {
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-        let stream = self.reach(host, port).await?;
+        let stream = match &self.route {
+            Route::ByProxy(proxies) => match proxies.to(uri) {
+                Some(proxy) => {
+                    let (proxy_host, proxy_port) = proxy.address()?;
+                    let reached = self.reach(&proxy_host, proxy_port).await;
+                    let stream = reached.map_err(|error| {
+                        ConnectError(format!("the proxy {proxy_host}:{proxy_port}: {error}"))
+                    })?;
+                    if !encrypted {
+                        return Ok(Stream::Proxied(stream));
+                    }
+                    proxy.tunnel(stream, uri, port).await?
+                }
+                None => self.reach(host, port).await?,
+            },
+            _ => self.reach(host, port).await?,
+        };
         match &self.tls {
             Some(tls) if encrypted => {
                 let stream = tls
@@ -131,6 +149,8 @@ impl Service<Uri> for Connector {
 /// A connection to a server.
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    /// To a proxy, which is told the whole URL.
+    Proxied(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -141,6 +161,7 @@ impl Connection for Stream {
             Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 Connected::new().negotiated_h2()
             }
+            Self::Proxied(_) => Connected::new().proxy(true),
             _ => Connected::new(),
         }
     }
@@ -149,7 +170,7 @@ impl Connection for Stream {
 macro_rules! each {
     ($stream:expr, $bound:ident => $call:expr) => {
         match $stream {
-            Stream::Tcp($bound) => $call,
+            Stream::Tcp($bound) | Stream::Proxied($bound) => $call,
             Stream::Unix($bound) => $call,
             Stream::Tls($bound) => $call,
         }

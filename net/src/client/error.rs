@@ -24,9 +24,9 @@ pub enum SetupError {
     /// The endpoint.
     #[error("endpoint: {0}")]
     Endpoint(String),
-    /// A setting that Corten does not have yet.
-    #[error("{0} is not supported")]
-    Unsupported(&'static str),
+    /// The proxy.
+    #[error("proxy_url: {0}")]
+    Proxy(String),
 }
 
 /// A request without an answer: where it went, and why. Trying again can help, whatever the cause.

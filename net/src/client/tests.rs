@@ -180,3 +180,100 @@ fn settings_that_no_client_can_be_made_of_are_named() {
         made(|s| s.headers = [("a b", "c")].into_iter().collect()).starts_with("headers: 'a b'")
     );
 }
+
+#[tokio::test]
+async fn a_proxy_is_told_the_whole_url_and_asked_for_a_tunnel() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://me:secret@{}", socket.local_addr().unwrap());
+    let client = client(|settings| settings.proxy_url = proxy);
+    let answer = async |answer: &str| {
+        let (mut stream, _) = socket.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let read = stream.read(&mut request).await.unwrap();
+        request.truncate(read);
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(request).unwrap().to_ascii_lowercase()
+    };
+    let url = "http://loki.example:3100/push".parse().unwrap();
+    let (response, request) = tokio::join!(
+        client.post(&url, HeaderMap::new(), "x"),
+        answer("HTTP/1.1 204 No Content\r\n\r\n")
+    );
+    assert_eq!(response.unwrap().status, 204);
+    assert!(
+        request.starts_with("post http://loki.example:3100/push http/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.contains("\r\nproxy-authorization: basic bwu6c2vjcmv0\r\n"),
+        "{request}"
+    );
+
+    let url = "https://loki.example/push".parse().unwrap();
+    let (response, request) = tokio::join!(
+        client.post(&url, HeaderMap::new(), "x"),
+        answer("HTTP/1.1 403 Forbidden\r\n\r\n")
+    );
+    assert_eq!(
+        response.unwrap_err().to_string(),
+        "https://loki.example/push: the proxy gives no tunnel to loki.example:443: HTTP/1.1 403 Forbidden"
+    );
+    assert!(
+        request.starts_with("connect loki.example:443 http/1.1\r\n"),
+        "{request}"
+    );
+    assert!(request.contains("proxy-authorization: basic"), "{request}");
+
+    let settings = settings::HttpClient {
+        proxy_url: "socks5://x:1".to_owned(),
+        ..Default::default()
+    };
+    let error = HttpClient::new(&cx(), &settings).unwrap_err().to_string();
+    assert!(
+        error.starts_with("proxy_url: expected http://host:port"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_tunnel_carries_tls() {
+    let made = rcgen::generate_simple_self_signed(["loki.example".to_owned()]).unwrap();
+    let mut settings = HttpServer::at("localhost", 0);
+    settings.tls = corten_config::types::Optional::On(settings::TlsServer {
+        cert_pem: Some(made.cert.pem().as_str().into()),
+        key_pem: Some(made.signing_key.serialize_pem().as_str().into()),
+        ..Default::default()
+    });
+    let listener = Listeners::new()
+        .listen("test".into(), Listen::from(&settings))
+        .unwrap();
+    listener
+        .route(&[], "/push", handler(async |_| text(200, "through")))
+        .unwrap();
+    listener.start().await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client(|settings| {
+        settings.proxy_url = format!("http://{}", socket.local_addr().unwrap());
+        settings.tls.ca_pem = Some(made.cert.pem().as_str().into());
+    });
+    let proxy = async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut near, _) = socket.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(near.read(&mut request).await.unwrap() > 0);
+        let mut far = tokio::net::TcpStream::connect(target).await.unwrap();
+        near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            .await
+            .unwrap();
+        tokio::io::copy_bidirectional(&mut near, &mut far)
+            .await
+            .unwrap();
+    };
+    let url = "https://loki.example/push".parse().unwrap();
+    tokio::select! {
+        response = client.post(&url, HeaderMap::new(), "x") => assert_eq!(response.unwrap().body, "through"),
+        () = proxy => panic!("the proxy's connection ended"),
+    }
+}

@@ -259,7 +259,7 @@ async fn shutdown_waits_for_requests_under_way() {
 async fn a_client_that_says_nothing_is_cut_off() {
     let listeners = Listeners::new();
     let mut settings = listen("localhost", 0);
-    settings.header_timeout = Some(Duration::from_millis(50));
+    settings.header_timeout = Some(Duration::from_millis(300));
     let listener = listeners.listen("a".into(), settings).unwrap();
     listener.route(&[], "/", says("fine")).unwrap();
     listener.start().await.unwrap();
@@ -278,7 +278,7 @@ async fn a_client_that_says_nothing_is_cut_off() {
         let mut buffer = [0; 1024];
         let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer)).await;
         assert!(buffer[..read.unwrap().unwrap()].ends_with(b"fine"));
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     listener.shutdown().await;
 }
@@ -287,7 +287,7 @@ async fn a_client_that_says_nothing_is_cut_off() {
 async fn idle_connections_are_closed() {
     let listeners = Listeners::new();
     let mut settings = listen("localhost", 0);
-    settings.idle_timeout = Some(Duration::from_millis(50));
+    settings.idle_timeout = Some(Duration::from_millis(300));
     let listener = listeners.listen("a".into(), settings).unwrap();
     listener.route(&[], "/", says("fine")).unwrap();
     listener.start().await.unwrap();
