@@ -28,9 +28,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use corten_storage::file::Open;
-use corten_storage::record::{HEADER_LEN, MAX_PAYLOAD};
-use corten_storage::{Checkpoint, Directory, File, Item, Outcome, Reader, Reason, header};
+use corten_storage::record::HEADER_LEN;
+use corten_storage::{Checkpoint, Directory, Item, Outcome, Reason, header};
 use parking_lot::Mutex;
+
+mod segment;
+mod state;
+
+use segment::{ReadAt, Segment, file_name, first_of, record_at, scan_end};
+use state::{Cursor, Outstanding, State};
 
 /// Sizes of a log, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -120,177 +126,6 @@ pub(crate) struct Log {
 struct Writer {
     active: Option<Arc<Segment>>,
     buffer: Vec<u8>,
-}
-
-/// The file that reading is at.
-struct ReadAt {
-    segment: Arc<Segment>,
-    reader: Reader,
-}
-
-impl ReadAt {
-    fn new(segment: &Arc<Segment>, offset: u64) -> Self {
-        let part = Arc::new(SyncedPart(Arc::clone(segment)));
-        Self {
-            segment: Arc::clone(segment),
-            reader: Reader::new(part, offset, MAX_PAYLOAD),
-        }
-    }
-}
-
-/// One file.
-struct Segment {
-    first: u64,
-    name: String,
-    file: Arc<dyn File>,
-    synced: AtomicU64,
-}
-
-impl Segment {
-    fn len(&self) -> u64 {
-        self.synced.load(Ordering::Acquire)
-    }
-}
-
-/// A [`File`] that ends where its segment was last synced, so that a reader sees nothing else.
-struct SyncedPart(Arc<Segment>);
-
-impl File for SyncedPart {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let left = usize::try_from(self.0.len().saturating_sub(offset)).unwrap_or(usize::MAX);
-        let len = buffer.len().min(left);
-        match buffer.get_mut(..len) {
-            Some(part) => self.0.file.read_at(part, offset),
-            None => Ok(0),
-        }
-    }
-
-    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.0.len())
-    }
-
-    fn set_size(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-}
-
-struct State {
-    /// Oldest first; all but the last are closed.
-    files: VecDeque<Arc<Segment>>,
-    /// Whether the last one is closed too.
-    last_closed: bool,
-    /// Whether bytes are on their way into the last one, which then must not be let go.
-    writing: bool,
-    /// Done with, not yet unlinked.
-    finished: Vec<Arc<Segment>>,
-    next_sequence: u64,
-    cursor: Cursor,
-    saved: Option<Cursor>,
-    /// The next record that reading gives, as far as that is known.
-    next_read: u64,
-    /// Read and not yet behind the cursor.
-    outstanding: VecDeque<Outstanding>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Cursor {
-    /// Everything below is done.
-    sequence: u64,
-    /// The file (its first number) and the offset in it that this is at: a hint.
-    file: u64,
-    offset: u64,
-}
-
-struct Outstanding {
-    sequence: u64,
-    file: u64,
-    end: u64,
-    done: bool,
-}
-
-impl Cursor {
-    const VERSION: u8 = 1;
-
-    fn encode(self) -> Vec<u8> {
-        let mut bytes = vec![Self::VERSION];
-        for number in [self.sequence, self.file, self.offset] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (&version, rest) = bytes.split_first()?;
-        let (sequence, rest) = rest.split_first_chunk::<8>()?;
-        let (file, rest) = rest.split_first_chunk::<8>()?;
-        let (offset, _) = rest.split_first_chunk::<8>()?;
-        (version == Self::VERSION).then(|| Self {
-            sequence: u64::from_le_bytes(*sequence),
-            file: u64::from_le_bytes(*file),
-            offset: u64::from_le_bytes(*offset),
-        })
-    }
-}
-
-impl State {
-    fn file(&self, first: u64) -> Option<&Arc<Segment>> {
-        self.files.iter().find(|file| file.first == first)
-    }
-
-    /// Moves the cursor over what is done, and files that are done to `finished`.
-    fn advance(&mut self) {
-        while let Some(front) = self.outstanding.front().filter(|front| front.done) {
-            self.cursor = Cursor {
-                sequence: self.cursor.sequence.max(front.sequence + 1),
-                file: front.file,
-                offset: front.end,
-            };
-            self.outstanding.pop_front();
-        }
-        loop {
-            let closed = self.files.len() > 1 || self.last_closed;
-            let Some(head) = self.files.front() else {
-                break;
-            };
-            let passed = self.cursor.file > head.first;
-            let done = self.cursor.file == head.first && self.cursor.offset >= head.len();
-            if !closed || !(passed || done) {
-                break;
-            }
-            self.finished.extend(self.files.pop_front());
-            if passed {
-                continue;
-            }
-            self.cursor.offset = 0;
-            match self.files.front() {
-                Some(next) => self.cursor.file = next.first,
-                None => {
-                    // Saved so that these numbers aren't used again after a restart.
-                    self.cursor.file = self.next_sequence;
-                    self.cursor.sequence = self.next_sequence;
-                    self.next_read = self.next_sequence;
-                }
-            }
-        }
-    }
-
-    fn physical(&self) -> u64 {
-        let files = self.files.iter().chain(&self.finished);
-        files.map(|file| file.len()).sum()
-    }
-
-    fn pending(&self) -> u64 {
-        let all: u64 = self.files.iter().map(|file| file.len()).sum();
-        all.saturating_sub(self.cursor.offset)
-    }
 }
 
 impl Log {
@@ -783,56 +618,6 @@ impl std::fmt::Debug for Log {
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
-}
-
-/// Reads the last file to its end, cuts off a torn write; returns a number above all of its records'.
-fn scan_end(segment: &Arc<Segment>, recovered: &mut Recovered) -> u64 {
-    let mut next = segment.first + 1;
-    let mut reader = ReadAt::new(segment, 0).reader;
-    loop {
-        match reader.next() {
-            Ok(Some(Item::Record(record))) => next = next.max(record.sequence + 1),
-            Ok(Some(Item::Damage(damage))) => {
-                // As many records as there can have been.
-                next += 1 + damage.len / to_u64(HEADER_LEN);
-                if damage.reason == Reason::Torn {
-                    if segment.file.set_size(damage.offset).is_ok() {
-                        segment.synced.store(damage.offset, Ordering::Release);
-                    }
-                    recovered.torn.push(Lost {
-                        file: segment.name.clone(),
-                        offset: damage.offset,
-                        len: damage.len,
-                        reason: damage.reason,
-                    });
-                    return next;
-                }
-            }
-            Ok(None) => return next,
-            Err(error) => {
-                tracing::warn!(file = segment.name, %error, "the end of the queue could not be read");
-                return next + segment.len() / to_u64(HEADER_LEN);
-            }
-        }
-    }
-}
-
-/// Whether a record (or the end) is exactly at `offset`.
-fn record_at(segment: &Arc<Segment>, offset: u64) -> bool {
-    let mut reader = ReadAt::new(segment, offset).reader;
-    matches!(reader.next(), Ok(None | Some(Item::Record(_))))
-}
-
-const SUFFIX: &str = ".queue";
-
-fn file_name(prefix: &str, first: u64) -> String {
-    format!("{prefix}-{first:020}{SUFFIX}")
-}
-
-fn first_of(prefix: &str, name: &str) -> Option<u64> {
-    let number = name.strip_prefix(prefix)?.strip_prefix('-')?;
-    let number = number.strip_suffix(SUFFIX)?;
-    number.parse().ok().filter(|_| number.len() == 20)
 }
 
 fn to_u64(len: usize) -> u64 {
