@@ -148,7 +148,7 @@ pub struct Group<'a> {
     pub memory_spec: Option<MemorySpec>,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
     /// Whether it is the tree's root: the whole host.
     #[must_use]
     pub fn is_root(&self) -> bool {
@@ -157,7 +157,7 @@ impl Group<'_> {
 
     /// What its path says about who made it.
     #[must_use]
-    pub fn identity(&self) -> Identity<'_> {
+    pub fn identity(&self) -> Identity<'a> {
         Identity::of(self.id)
     }
 }
@@ -193,13 +193,13 @@ impl Cgroups {
         }
     }
 
-    /// Shows every group to `show`, parents before children, in the order of their paths. A
-    /// group that goes away meanwhile is passed over.
+    /// All groups as of now, parents before children, in the order of their paths. A group that
+    /// goes away meanwhile is left out.
     ///
     /// # Errors
     ///
     /// The root is no control group tree of either version.
-    pub fn walk(&mut self, mut show: impl FnMut(&Group<'_>)) -> Result<(), HostError> {
+    pub fn read(&mut self) -> Result<Vec<Group<'_>>, HostError> {
         let layout = match &self.layout {
             Some(layout) => layout,
             None => self.layout.insert(detect(&self.root)?),
@@ -215,16 +215,12 @@ impl Cgroups {
                 self.ids.dedup();
             }
         }
-        for id in &self.ids {
-            let group = match layout {
-                Layout::V2(root) => v2::read(root, id, &mut self.buffer),
-                Layout::V1(trees) => v1::read(trees, id, &mut self.buffer),
-            };
-            if let Some(group) = group {
-                show(&group);
-            }
-        }
-        Ok(())
+        let buffer = &mut self.buffer;
+        let groups = self.ids.iter().filter_map(|id| match layout {
+            Layout::V2(root) => v2::read(root, id, buffer),
+            Layout::V1(trees) => v1::read(trees, id, buffer),
+        });
+        Ok(groups.collect())
     }
 }
 
@@ -358,11 +354,9 @@ mod tests {
     use super::*;
 
     fn ids(root: &Path) -> Vec<String> {
-        let mut seen = Vec::new();
-        Cgroups::new(root)
-            .walk(|group| seen.push(group.id.to_owned()))
-            .unwrap();
-        seen
+        let mut cgroups = Cgroups::new(root);
+        let groups = cgroups.read().unwrap();
+        groups.iter().map(|group| group.id.to_owned()).collect()
     }
 
     #[test]
@@ -397,20 +391,20 @@ mod tests {
     #[test]
     fn a_folder_without_control_groups_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Cgroups::new(folder.path()).walk(|_| ()).unwrap_err();
+        let error = Cgroups::new(folder.path()).read().unwrap_err();
         assert!(error.to_string().contains("cgroup.controllers"), "{error}");
     }
 
     #[test]
     fn this_machine_has_groups() {
         let mut cgroups = Cgroups::new(Path::new("/sys/fs/cgroup"));
-        let mut found = 0;
         // A container may be given none; then there is nothing to see.
-        if cgroups
-            .walk(|group| found += usize::from(group.cpu.is_some() || group.memory.is_some()))
-            .is_ok()
-        {
-            assert!(found > 0);
+        if let Ok(groups) = cgroups.read() {
+            assert!(
+                groups
+                    .iter()
+                    .any(|group| group.cpu.is_some() || group.memory.is_some())
+            );
         }
     }
 }

@@ -197,18 +197,22 @@ mod tests {
             ],
         );
         fixture::write(root, "memory/b", &[("memory.usage_in_bytes", "10\n")]);
-        let mut shown = Vec::new();
-        Cgroups::new(root)
-            .walk(|group| {
-                shown.push((
-                    group.id.to_owned(),
-                    group.cpu,
-                    group.cpu_spec,
-                    group.memory,
-                    group.memory_spec,
-                ))
+        let mut cgroups = Cgroups::new(root);
+        let groups = cgroups.read().unwrap();
+        let shown: Vec<_> = groups
+            .iter()
+            .map(|group| {
+                let Group {
+                    id,
+                    cpu,
+                    cpu_spec,
+                    memory,
+                    memory_spec,
+                    ..
+                } = *group;
+                (id, cpu, cpu_spec, memory, memory_spec)
             })
-            .unwrap();
+            .collect();
         let [_, a, b] = shown.as_slice() else {
             panic!("{shown:?}")
         };

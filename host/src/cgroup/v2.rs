@@ -153,13 +153,13 @@ mod tests {
                 ),
             ],
         );
-        let mut shown = Vec::new();
-        Cgroups::new(root)
-            .walk(|group| {
-                shown.push((group.cpu, group.cpu_spec, group.memory, group.memory_spec));
-                assert!(group.created.is_some());
-            })
-            .unwrap();
+        let mut cgroups = Cgroups::new(root);
+        let groups = cgroups.read().unwrap();
+        assert!(groups.iter().all(|group| group.created.is_some()));
+        let shown: Vec<_> = groups
+            .iter()
+            .map(|group| (group.cpu, group.cpu_spec, group.memory, group.memory_spec))
+            .collect();
         let [(Some(cpu), None, Some(memory), None), group] = shown.as_slice() else {
             panic!("{shown:?}")
         };
