@@ -11,12 +11,16 @@
 
 mod agent;
 mod http;
+mod kubelet;
 mod loki;
+mod metrics;
 mod otlp;
 mod peers;
 
 pub use agent::{Agent, Command};
 pub use http::{Reply, get, post, request};
+pub use kubelet::{ContainerLog, PodLogs};
+pub use metrics::{Metrics, scrape};
 pub use loki::{Entry, FakeLoki, Push, Script};
 pub use otlp::OtlpSink;
 pub use peers::{Child, Peer, peer, python};
@@ -32,6 +36,12 @@ pub fn repository() -> PathBuf {
         .parent()
         .unwrap()
         .to_owned()
+}
+
+/// The folder of a case: what it runs with.
+#[must_use]
+pub fn case(name: &str) -> PathBuf {
+    repository().join("tests/cases").join(name)
 }
 
 /// A port on 127.0.0.1 that nobody listened on a moment ago.

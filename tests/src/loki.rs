@@ -36,6 +36,14 @@ pub struct Push {
     pub status: u16,
 }
 
+impl Push {
+    /// What was pushed, by label set.
+    #[must_use]
+    pub fn streams(&self) -> Vec<(String, Vec<Entry>)> {
+        decode(&self.body).unwrap()
+    }
+}
+
 /// How to answer one request.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -47,13 +55,34 @@ pub struct Script {
     pub headers: Vec<(String, String)>,
     /// Whether the entries are kept although the status is no success (Loki's partial 400).
     pub keeps: bool,
+    /// Lines that contain this are not kept.
+    pub drops: Option<String>,
 }
 
 impl Script {
     /// This status and nothing kept.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self { status, body: String::new(), headers: Vec::new(), keeps: false }
+        Self { status, body: String::new(), headers: Vec::new(), keeps: false, drops: None }
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn body(self, body: impl Into<String>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
+    /// With this header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Loki's partial refusal: what does not contain `text` is kept whatever the status is.
+    #[must_use]
+    pub fn keeps_without(self, text: &str) -> Self {
+        Self { keeps: true, drops: Some(text.to_owned()), ..self }
     }
 }
 
@@ -124,30 +153,22 @@ impl FakeLoki {
     /// Starts on this port.
     #[must_use]
     pub fn start_on(port: u16) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
         let state = Arc::new(Mutex::new(State::default()));
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind(("127.0.0.1", port)))
-            .unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let shared = Arc::clone(&state);
-        #[expect(clippy::disallowed_methods, reason = "ends with the runtime that it runs on")]
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    let service = service_fn(move |request| answer(Arc::clone(&state), request));
-                    let connection = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service);
-                    drop(connection.await);
-                });
-            }
-        });
+        let (port, runtime) = listen(port, &state);
         Self { port, state, runtime: Some(runtime) }
+    }
+
+    /// Stops listening: connections are closed, new ones are refused. What was kept stays.
+    pub fn close(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+
+    /// Listens again, where it did.
+    pub fn open(&mut self) {
+        assert!(self.runtime.is_none(), "it listens already");
+        self.runtime = Some(listen(self.port, &self.state).1);
     }
 
     /// Where it listens.
@@ -212,6 +233,32 @@ impl Drop for FakeLoki {
     }
 }
 
+fn listen(port: u16, state: &Arc<Mutex<State>>) -> (u16, tokio::runtime::Runtime) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind(("127.0.0.1", port)))
+        .unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let shared = Arc::clone(state);
+    #[expect(clippy::disallowed_methods, reason = "ends with the runtime that it runs on")]
+    runtime.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let state = Arc::clone(&shared);
+            tokio::spawn(async move {
+                let service = service_fn(move |request| answer(Arc::clone(&state), request));
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service);
+                drop(connection.await);
+            });
+        }
+    });
+    (port, runtime)
+}
+
 async fn answer(
     state: Arc<Mutex<State>>,
     request: Request<Incoming>,
@@ -240,7 +287,10 @@ async fn answer(
     if script.keeps || status == 204 {
         match decode(&body) {
             Ok(streams) => {
-                for (labels, entries) in streams {
+                for (labels, mut entries) in streams {
+                    if let Some(text) = &script.drops {
+                        entries.retain(|entry| !entry.line.contains(text));
+                    }
                     state.streams.entry(labels).or_default().extend(entries);
                 }
             }
