@@ -362,3 +362,46 @@ async fn a_client_that_sends_before_it_listens_hears_the_answer() {
         assert_eq!(answer.status, 413);
     }
 }
+
+/// Bytes that this process holds, from the kernel.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    status
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<usize>()
+        .unwrap()
+        * 4096
+}
+
+#[tokio::test]
+async fn a_hundred_bombs_at_once_cost_no_more_than_the_room() {
+    use std::io::Write as _;
+    let zeros = vec![0u8; 4 << 20];
+    let mut encoder = ::zstd::Encoder::new(Vec::new(), 1).unwrap();
+    (0..256).for_each(|_| encoder.write_all(&zeros).unwrap());
+    let bomb = bytes::Bytes::from(encoder.finish().unwrap());
+    let running = Running::with("", "").await;
+    let before = resident();
+    let bombs = (0..100).map(|_| {
+        running.post(
+            "/v1/traces",
+            &[PROTOBUF, ("content-encoding", "zstd")],
+            bomb.clone(),
+        )
+    });
+    let answers = futures_util::future::join_all(bombs).await;
+    let grown = resident().saturating_sub(before);
+    for answer in answers {
+        assert!(matches!(answer.status, 413 | 429), "{}", answer.status);
+    }
+    assert!(grown < 200 << 20, "{} MiB more are resident", grown >> 20);
+    assert_eq!(
+        running
+            .post("/v1/traces", &[PROTOBUF], traces(1).encode_to_vec())
+            .await
+            .status,
+        200
+    );
+}
