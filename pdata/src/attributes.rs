@@ -89,8 +89,27 @@ pub struct KeyValue<'a> {
 }
 
 impl<'a> Cursor<'a> for KeyValue<'a> {
-    #[inline]
+    #[inline(always)]
     fn new(raw: &'a [u8]) -> Self {
+        // A key and a value, as everybody writes it.
+        if let Some((key, rest)) = wire::short_field(raw, 0x0a)
+            && let Some(value) = wire::only_field(rest, 0x12)
+        {
+            let value = Some(value);
+            return Self { raw, key, value };
+        }
+        Self::walk(raw)
+    }
+
+    #[inline]
+    fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+}
+
+impl<'a> KeyValue<'a> {
+    #[inline(never)]
+    fn walk(raw: &'a [u8]) -> Self {
         let mut attribute = Self {
             raw,
             key: &[],
@@ -106,13 +125,6 @@ impl<'a> Cursor<'a> for KeyValue<'a> {
         attribute
     }
 
-    #[inline]
-    fn raw(&self) -> &'a [u8] {
-        self.raw
-    }
-}
-
-impl<'a> KeyValue<'a> {
     /// The key.
     #[inline]
     #[must_use]
@@ -174,6 +186,14 @@ impl<'a> AnyValue<'a> {
     #[inline]
     #[must_use]
     pub fn new(raw: &'a [u8]) -> Self {
+        match wire::only_field(raw, 0x0a) {
+            Some(text) => Self::String(wire::text(text)),
+            None => Self::walk(raw),
+        }
+    }
+
+    #[inline(never)]
+    fn walk(raw: &'a [u8]) -> Self {
         let mut value = Self::Empty;
         for field in Fields::new(raw) {
             value = match (field.number, field.value) {
@@ -212,6 +232,9 @@ impl<'a> AnyValue<'a> {
     #[inline]
     #[must_use]
     pub fn string_bytes(raw: &'a [u8]) -> Option<&'a [u8]> {
+        if let Some(text) = wire::only_field(raw, 0x0a) {
+            return Some(text);
+        }
         let mut text = None;
         for field in Fields::new(raw) {
             text = match (field.number, field.value) {

@@ -4,7 +4,7 @@ use std::iter::FusedIterator;
 use std::marker::PhantomData;
 
 use crate::rope::Segment;
-use crate::wire::{Fields, Value};
+use crate::wire::{self, Fields, Value};
 
 /// A message read in place. Copying one copies a pointer or, where its fields are gathered at once,
 /// a handful of them.
@@ -21,6 +21,8 @@ pub trait Cursor<'a>: Copy {
 pub struct Messages<'a, T> {
     fields: Fields<'a>,
     number: u32,
+    /// The field's tag if it takes one byte; otherwise none that occurs.
+    tag: u8,
     message: PhantomData<T>,
 }
 
@@ -30,6 +32,7 @@ impl<'a, T> Messages<'a, T> {
         Self {
             fields: Fields::new(raw),
             number,
+            tag: wire::short_tag(number),
             message: PhantomData,
         }
     }
@@ -42,8 +45,13 @@ impl<'a, T> Messages<'a, T> {
 impl<'a, T: Cursor<'a>> Iterator for Messages<'a, T> {
     type Item = T;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<T> {
+        // Most follow each other closely.
+        if let Some((raw, rest)) = wire::short_field(self.fields.rest(), self.tag) {
+            self.fields = Fields::new(rest);
+            return Some(T::new(raw));
+        }
         loop {
             let field = self.fields.next()?;
             if field.number == self.number
@@ -174,7 +182,7 @@ impl Packed for Fixed {
 impl Packed for Varint {
     #[inline]
     fn take(packed: &[u8]) -> Option<(Self, &[u8])> {
-        crate::wire::read_varint(packed).map(|(value, rest)| (Self(value), rest))
+        wire::read_varint(packed).map(|(value, rest)| (Self(value), rest))
     }
 
     #[inline]

@@ -107,6 +107,8 @@ pub struct Span<'a> {
     dropped_attributes_count: u32,
     dropped_events_count: u32,
     dropped_links_count: u32,
+    /// From the first attribute on, so that reading attributes skips what stands before.
+    attributes: &'a [u8],
 }
 
 impl<'a> Cursor<'a> for Span<'a> {
@@ -127,8 +129,11 @@ impl<'a> Cursor<'a> for Span<'a> {
             dropped_attributes_count: 0,
             dropped_events_count: 0,
             dropped_links_count: 0,
+            attributes: &[],
         };
-        for field in Fields::new(raw) {
+        let mut fields = Fields::new(raw);
+        let mut here = raw;
+        while let Some(field) = fields.next() {
             match (field.number, field.value) {
                 (1, Value::Bytes(value)) => span.trace_id = value,
                 (2, Value::Bytes(value)) => span.span_id = value,
@@ -138,6 +143,7 @@ impl<'a> Cursor<'a> for Span<'a> {
                 (6, Value::Varint(value)) => span.kind = low32(value).cast_signed(),
                 (7, Value::Fixed64(value)) => span.start_time_unix_nano = value,
                 (8, Value::Fixed64(value)) => span.end_time_unix_nano = value,
+                (9, Value::Bytes(_)) if span.attributes.is_empty() => span.attributes = here,
                 (10, Value::Varint(value)) => span.dropped_attributes_count = low32(value),
                 (12, Value::Varint(value)) => span.dropped_events_count = low32(value),
                 (14, Value::Varint(value)) => span.dropped_links_count = low32(value),
@@ -145,6 +151,7 @@ impl<'a> Cursor<'a> for Span<'a> {
                 (16, Value::Fixed32(value)) => span.flags = value,
                 _ => {}
             }
+            here = fields.rest();
         }
         span
     }
@@ -222,7 +229,7 @@ impl<'a> Span<'a> {
     #[inline]
     #[must_use]
     pub fn attributes(&self) -> Attributes<'a> {
-        Attributes::new(self.raw, 9)
+        Attributes::new(self.attributes, 9)
     }
 
     /// How many attributes its sender left out.

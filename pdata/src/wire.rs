@@ -103,12 +103,9 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         let start = self.rest;
-        if start.is_empty() {
-            return None;
-        }
         let (number, value, rest) = read_field(start)?;
         self.rest = rest;
         let raw = start.get(..start.len() - rest.len()).unwrap_or_default();
@@ -116,17 +113,75 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Reads one field and returns what follows it; `None` if it is malformed.
-#[inline]
+/// Reads one field and returns what follows it; `None` at the end or if it is malformed.
+///
+/// Inlined wherever a cursor walks, so that what the cursor does not use is not computed; the tags
+/// and lengths of one byte, which is nearly all of them, take no call.
+#[inline(always)]
 fn read_field(rest: &[u8]) -> Option<(u32, Value<'_>, &[u8])> {
+    let (&tag, after) = rest.split_first()?;
+    let number = u32::from(tag >> 3);
+    match tag {
+        0x80.. => read_long_field(rest),
+        _ if tag & 7 == 2 => {
+            let (&len, after) = after.split_first()?;
+            if len >= 0x80 {
+                let (bytes, after) = read_long_bytes(len, after)?;
+                return Some((number, Value::Bytes(bytes), after));
+            }
+            let (bytes, after) = after.split_at_checked(usize::from(len))?;
+            Some((number, Value::Bytes(bytes), after))
+        }
+        _ if tag & 7 == 1 => {
+            let (value, after) = after.split_first_chunk::<8>()?;
+            Some((number, Value::Fixed64(u64::from_le_bytes(*value)), after))
+        }
+        _ if tag & 7 == 0 => {
+            let (value, after) = read_varint(after)?;
+            Some((number, Value::Varint(value), after))
+        }
+        _ => read_long_field(rest),
+    }
+}
+
+/// The payload of a length-delimited field whose length begins with `low` and takes two bytes or
+/// more.
+#[inline(always)]
+fn read_long_bytes(low: u8, after: &[u8]) -> Option<(&[u8], &[u8])> {
+    match after {
+        [high, after @ ..] if *high < 0x80 => {
+            after.split_at_checked(usize::from(low & 0x7f) | usize::from(*high) << 7)
+        }
+        _ => read_longer_bytes(low, after),
+    }
+}
+
+#[inline(never)]
+fn read_longer_bytes(low: u8, after: &[u8]) -> Option<(&[u8], &[u8])> {
+    // Nine bytes more at most, as the first one has been read.
+    let mut len = u64::from(low & 0x7f);
+    let mut shift = 7u32;
+    let mut rest = after;
+    loop {
+        let (byte, tail) = rest.split_first()?;
+        if shift == 63 && *byte > 1 {
+            return None;
+        }
+        len |= u64::from(*byte & 0x7f) << shift;
+        rest = tail;
+        if *byte < 0x80 {
+            return rest.split_at_checked(usize::try_from(len).ok()?);
+        }
+        shift += 7;
+    }
+}
+
+/// The same for every field that there may be.
+#[inline(never)]
+fn read_long_field(rest: &[u8]) -> Option<(u32, Value<'_>, &[u8])> {
     let (tag, rest) = read_varint(rest)?;
     let number = u32::try_from(tag >> 3).ok()?;
     match tag & 7 {
-        2 => {
-            let (len, rest) = read_varint(rest)?;
-            let (bytes, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-            Some((number, Value::Bytes(bytes), rest))
-        }
         0 => {
             let (value, rest) = read_varint(rest)?;
             Some((number, Value::Varint(value), rest))
@@ -135,13 +190,56 @@ fn read_field(rest: &[u8]) -> Option<(u32, Value<'_>, &[u8])> {
             let (value, rest) = rest.split_first_chunk::<8>()?;
             Some((number, Value::Fixed64(u64::from_le_bytes(*value)), rest))
         }
-        5 => {
-            let (value, rest) = rest.split_first_chunk::<4>()?;
-            Some((number, Value::Fixed32(u32::from_le_bytes(*value)), rest))
+        2 => {
+            let (len, rest) = read_varint(rest)?;
+            let (bytes, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+            Some((number, Value::Bytes(bytes), rest))
         }
         3 => {
             let (group, rest) = read_group(rest)?;
             Some((number, Value::Group(group), rest))
+        }
+        5 => {
+            let (value, rest) = rest.split_first_chunk::<4>()?;
+            Some((number, Value::Fixed32(u32::from_le_bytes(*value)), rest))
+        }
+        _ => None,
+    }
+}
+
+/// If a message consists of one length-delimited field with this tag and nothing else, its payload.
+/// What writers make of most values, and quicker to see than to walk over.
+#[inline(always)]
+pub(crate) fn only_field(message: &[u8], tag: u8) -> Option<&[u8]> {
+    match message {
+        [found, len, payload @ ..] if *found == tag && payload.len() < 0x80 => {
+            (usize::from(*len) == payload.len()).then_some(payload)
+        }
+        [found, low, high, payload @ ..] if *found == tag && *low >= 0x80 && *high < 0x80 => {
+            let len = usize::from(*low & 0x7f) | usize::from(*high) << 7;
+            (len == payload.len()).then_some(payload)
+        }
+        _ => None,
+    }
+}
+
+/// The tag of a length-delimited field if it takes one byte; otherwise one that no field has.
+#[inline(always)]
+pub(crate) fn short_tag(number: u32) -> u8 {
+    if number < 16 {
+        low7(u64::from(number) << 3 | 2)
+    } else {
+        0x07
+    }
+}
+
+/// The payload of a length-delimited field with this tag and a length of one byte, if `rest` begins
+/// with one, and what follows it.
+#[inline(always)]
+pub(crate) fn short_field(rest: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    match rest {
+        [found, len, rest @ ..] if *found == tag && *len < 0x80 => {
+            rest.split_at_checked(usize::from(*len))
         }
         _ => None,
     }
@@ -167,13 +265,13 @@ fn read_group(start: &[u8]) -> Option<(&[u8], &[u8])> {
                 }
                 rest = after;
             }
-            _ => rest = read_field(rest)?.2,
+            _ => rest = read_long_field(rest)?.2,
         }
     }
 }
 
 /// Reads a varint and returns what follows it. At most ten bytes; the tenth may only carry one bit.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn read_varint(rest: &[u8]) -> Option<(u64, &[u8])> {
     match rest {
@@ -250,8 +348,31 @@ const fn low7(value: u64) -> u8 {
 }
 
 /// Appends a varint.
-#[inline]
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+#[inline(always)]
+pub fn put_varint(out: &mut Vec<u8>, value: u64) {
+    if value < 0x80 {
+        out.push(low7(value));
+    } else if value < 0x4000 {
+        out.extend_from_slice(&[low7(value) | 0x80, low7(value >> 7)]);
+    } else {
+        put_long_varint(out, value);
+    }
+}
+
+#[inline(never)]
+fn put_long_varint(out: &mut Vec<u8>, value: u64) {
+    if value >= 1 << 56 {
+        out.extend_from_slice(&[low7(value) | 0x80]);
+        return put_varint_loop(out, value >> 7);
+    }
+    let (groups, len) = spread(value);
+    let end = out.len() + len;
+    out.extend_from_slice(&groups.to_le_bytes());
+    out.truncate(end);
+}
+
+#[cold]
+fn put_varint_loop(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(low7(value) | 0x80);
         value >>= 7;
@@ -259,39 +380,95 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(low7(value));
 }
 
-/// Appends the tag of a varint field.
-#[inline]
+/// Appends the tag of a field.
+#[inline(always)]
 pub fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: u8) {
     put_varint(out, u64::from(number) << 3 | u64::from(wire_type));
 }
 
 /// Appends a varint field.
-#[inline]
+#[inline(always)]
 pub fn put_varint_field(out: &mut Vec<u8>, number: u32, value: u64) {
-    put_tag(out, number, 0);
-    put_varint(out, value);
+    let tag = u64::from(number) << 3;
+    if tag < 0x80 && value < 0x80 {
+        out.extend_from_slice(&[low7(tag), low7(value)]);
+    } else {
+        put_long_varint_field(out, tag, value);
+    }
+}
+
+#[inline(never)]
+fn put_long_varint_field(out: &mut Vec<u8>, tag: u64, value: u64) {
+    if tag >= 0x80 || value >= 1 << 49 {
+        put_varint(out, tag);
+        return put_varint(out, value);
+    }
+    let (groups, len) = spread(value);
+    let end = out.len() + 1 + len;
+    out.extend_from_slice(&(groups << 8 | tag).to_le_bytes());
+    out.truncate(end);
+}
+
+/// The varint of a value below 2⁵⁶ in the low bytes of a word, and how many of them it takes.
+#[inline(always)]
+fn spread(value: u64) -> (u64, usize) {
+    let mut word = 0u64;
+    for group in 0..8 {
+        word |= ((value >> (7 * group)) & 0x7f) << (8 * group);
+    }
+    let len = varint_len(value);
+    word |= 0x8080_8080_8080_8080 & ((1 << (8 * (len - 1))) - 1);
+    (word, len)
 }
 
 /// Appends a 64-bit field.
-#[inline]
+#[inline(always)]
 pub fn put_fixed64_field(out: &mut Vec<u8>, number: u32, value: u64) {
     put_tag(out, number, 1);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
 /// Appends a 32-bit field.
-#[inline]
+#[inline(always)]
 pub fn put_fixed32_field(out: &mut Vec<u8>, number: u32, value: u32) {
     put_tag(out, number, 5);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
 /// Appends a length-delimited field.
-#[inline]
+#[inline(always)]
 pub fn put_bytes_field(out: &mut Vec<u8>, number: u32, value: &[u8]) {
-    put_tag(out, number, 2);
-    put_varint(out, value.len() as u64);
+    let tag = u64::from(number) << 3 | 2;
+    let len = value.len() as u64;
+    if tag < 0x80 && len < 0x80 {
+        out.extend_from_slice(&[low7(tag), low7(len)]);
+    } else if tag < 0x80 && len < 0x4000 {
+        out.extend_from_slice(&[low7(tag), low7(len) | 0x80, low7(len >> 7)]);
+    } else {
+        put_varint(out, tag);
+        put_varint(out, len);
+    }
     out.extend_from_slice(value);
+}
+
+/// Appends a message field that consists of two texts, numbers 1 and 2: the shape of an entry of a
+/// protobuf map, and of a label of Loki and of Prometheus.
+#[inline(always)]
+pub fn put_pair_field(out: &mut Vec<u8>, number: u32, first: &[u8], second: &[u8]) {
+    let len = 4 + first.len() + second.len();
+    if number < 16 && len < 0x80 {
+        let tag = low7(u64::from(number) << 3 | 2);
+        out.reserve(2 + len);
+        out.extend_from_slice(&[tag, low7(len as u64), 0x0a, low7(first.len() as u64)]);
+        out.extend_from_slice(first);
+        out.extend_from_slice(&[0x12, low7(second.len() as u64)]);
+        out.extend_from_slice(second);
+    } else {
+        let opened = open_message(out, number, 2);
+        put_bytes_field(out, 1, first);
+        put_bytes_field(out, 2, second);
+        close_message(out, opened);
+    }
 }
 
 /// A message whose length is not known yet: its length's place in the buffer.
@@ -304,25 +481,46 @@ pub struct Opened {
 
 /// Appends the tag of a message field and leaves `width` bytes for its length. What is appended
 /// until [`close_message`] is the message.
-#[inline]
+#[inline(always)]
 pub fn open_message(out: &mut Vec<u8>, number: u32, width: usize) -> Opened {
-    put_tag(out, number, 2);
-    let at = out.len();
-    out.extend_from_slice([0u8; 10].get(..width).unwrap_or_default());
-    Opened { at, width }
+    let tag = low7(u64::from(number) << 3 | 2);
+    match width {
+        1 if number < 16 => out.extend_from_slice(&[tag, 0]),
+        2 if number < 16 => out.extend_from_slice(&[tag, 0, 0]),
+        _ => {
+            put_tag(out, number, 2);
+            out.resize(out.len() + width, 0);
+        }
+    }
+    Opened {
+        at: out.len() - width,
+        width,
+    }
 }
 
 /// Writes the length of a message into the place left for it: padded if it is smaller, which is
 /// legal protobuf, and moving the message if it is larger.
-#[inline]
+#[inline(always)]
 pub fn close_message(out: &mut Vec<u8>, opened: Opened) {
     let len = out.len().saturating_sub(opened.at + opened.width);
     patch_length(out, opened.at, opened.width, len);
 }
 
 /// Writes `len` as a varint over the `width` bytes at `at`, padded or moving what follows.
-#[inline]
+#[inline(always)]
 pub(crate) fn patch_length(out: &mut Vec<u8>, at: usize, width: usize, len: usize) {
+    match (width, out.get_mut(at..)) {
+        (1, Some([place, ..])) if len < 0x80 => *place = low7(len as u64),
+        (2, Some([low, high, ..])) if len < 0x4000 => {
+            *low = low7(len as u64) | 0x80;
+            *high = low7((len >> 7) as u64);
+        }
+        _ => patch_long_length(out, at, width, len),
+    }
+}
+
+#[inline(never)]
+fn patch_long_length(out: &mut Vec<u8>, at: usize, width: usize, len: usize) {
     let needed = length_len(len);
     let width = if needed > width {
         widen(out, at, needed - width);
@@ -373,6 +571,28 @@ mod tests {
             let mut rest = bytes.as_slice();
             let prost = prost::encoding::decode_varint(&mut rest).ok().map(|value| (value, rest));
             prop_assert_eq!(read_varint(&bytes), prost);
+        }
+
+        #[test]
+        fn pairs_are_messages_of_two_texts(number in 1u32..20, first: Vec<u8>, second: Vec<u8>) {
+            let mut out = Vec::new();
+            put_pair_field(&mut out, number, &first, &second);
+            let pair = Fields::new(&out).next().unwrap();
+            prop_assert_eq!(pair.raw, out.as_slice());
+            let parts: Vec<_> = Fields::new(pair.value.bytes())
+                .map(|field| (field.number, field.value.bytes()))
+                .collect();
+            prop_assert_eq!(parts, vec![(1, first.as_slice()), (2, second.as_slice())]);
+        }
+
+        #[test]
+        fn varints_of_every_width_round_trip(value: u64, shift in 0u32..64) {
+            let value = value >> shift;
+            let mut out = Vec::new();
+            put_varint(&mut out, value);
+            let mut prost = Vec::new();
+            prost::encoding::encode_varint(value, &mut prost);
+            prop_assert_eq!(out, prost);
         }
 
         #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::splice::Splicer;
-use crate::attributes::{AnyValue, KeyValue};
+use crate::attributes::{AnyValue, Attributes, KeyValue};
 use crate::build::{OwnedValue, put_attribute_raw};
 use crate::cursor::Cursor;
 use crate::wire::{self, Fields, Value};
@@ -19,9 +19,26 @@ use crate::wire::{self, Fields, Value};
 /// [`update`](Self::update) and [`upsert`](Self::upsert) leave one, in the place of the first;
 /// everything else applies to all of them. What reads an attribute reads the first. New attributes
 /// stand at the end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AttributeEdits {
     actions: Vec<Action>,
+    /// The keys that the actions are about.
+    keys: Vec<String>,
+    /// Whether some action may be about any key.
+    any_key: bool,
+    /// What the actions add to a holder that has none of the keys, for the field numbers 0 to 15.
+    additions: [Vec<u8>; 16],
+}
+
+impl Default for AttributeEdits {
+    fn default() -> Self {
+        Self {
+            actions: Vec::new(),
+            keys: Vec::new(),
+            any_key: false,
+            additions: std::array::from_fn(|_| Vec::new()),
+        }
+    }
 }
 
 /// Where a new value comes from.
@@ -95,8 +112,51 @@ impl AttributeEdits {
     }
 
     fn with(mut self, action: Action) -> Self {
+        match &action {
+            Action::Set { key, value, .. } => {
+                self.keys.push(key.clone());
+                if let NewValue::FromAttribute(source) = value {
+                    self.keys.push(source.clone());
+                }
+            }
+            Action::Delete(key) | Action::Convert(key, _) | Action::Extract(key, _) => {
+                self.keys.push(key.clone());
+            }
+            Action::DeleteIf(_) | Action::ConvertIf(..) => self.any_key = true,
+        }
         self.actions.push(action);
+        if !self.any_key {
+            let mut slots = Slots::default();
+            run(&self.actions, &mut slots);
+            let additions = std::array::from_fn(|number| {
+                let mut out = Vec::new();
+                slots.write_added(&mut out, u32::try_from(number).unwrap_or_default());
+                out
+            });
+            // An extraction may come upon keys of its own.
+            for slot in &slots.list {
+                self.keys.push(wire::text(&slot.key).to_owned());
+            }
+            self.keys.sort_unstable();
+            self.keys.dedup();
+            self.additions = additions;
+        }
         self
+    }
+
+    /// What the actions add to a holder, if it has none of the keys that they are about.
+    #[inline]
+    fn only_adds(&self, raw: &[u8], number: u32) -> Option<&Vec<u8>> {
+        if self.any_key {
+            return None;
+        }
+        for attribute in Attributes::new(raw, number) {
+            let found = attribute.key_bytes();
+            if self.keys.iter().any(|key| key.as_bytes() == found) {
+                return None;
+            }
+        }
+        self.additions.get(usize::try_from(number).ok()?)
     }
 
     /// Adds an attribute unless its key is there.
@@ -165,8 +225,15 @@ impl AttributeEdits {
 
     /// Applies the changes to the attributes (field `number`) of a message that has been entered.
     pub(super) fn apply<'a>(&'a self, splicer: &mut Splicer<'a>, raw: &'a [u8], number: u32) {
+        if let Some(additions) = self.only_adds(raw, number) {
+            if !additions.is_empty() {
+                let end = splicer.range(raw).end;
+                splicer.replace(end..end).extend_from_slice(additions);
+            }
+            return;
+        }
         let mut slots = Slots::gather(raw, number);
-        self.run(&mut slots);
+        run(&self.actions, &mut slots);
         slots.write(splicer, raw, number);
     }
 
@@ -180,7 +247,7 @@ impl AttributeEdits {
         number: u32,
     ) {
         let mut slots = Slots::default();
-        self.run(&mut slots);
+        run(&self.actions, &mut slots);
         if slots.list.iter().any(|slot| slot.state != State::Gone) {
             let end = splicer.range(parent).end;
             let out = splicer.replace(end..end);
@@ -189,26 +256,26 @@ impl AttributeEdits {
             wire::close_message(out, opened);
         }
     }
+}
 
-    fn run<'a>(&'a self, slots: &mut Slots<'a>) {
-        for action in &self.actions {
-            match action {
-                Action::Set {
-                    key,
-                    value,
-                    existing,
-                    missing,
-                } => slots.set(key, value, *existing, *missing),
-                Action::Delete(key) => slots.delete(|slot| slot.key == key.as_bytes()),
-                Action::DeleteIf(decide) => slots.delete(|slot| slot.decide(decide)),
-                Action::Convert(key, convert) => {
-                    slots.convert(convert, |slot| slot.key == key.as_bytes());
-                }
-                Action::ConvertIf(decide, convert) => {
-                    slots.convert(convert, |slot| slot.decide(decide));
-                }
-                Action::Extract(key, extract) => slots.extract(key, extract),
+fn run<'a>(actions: &'a [Action], slots: &mut Slots<'a>) {
+    for action in actions {
+        match action {
+            Action::Set {
+                key,
+                value,
+                existing,
+                missing,
+            } => slots.set(key, value, *existing, *missing),
+            Action::Delete(key) => slots.delete(|slot| *slot.key == *key.as_bytes()),
+            Action::DeleteIf(decide) => slots.delete(|slot| slot.decide(decide)),
+            Action::Convert(key, convert) => {
+                slots.convert(convert, |slot| *slot.key == *key.as_bytes());
             }
+            Action::ConvertIf(decide, convert) => {
+                slots.convert(convert, |slot| slot.decide(decide));
+            }
+            Action::Extract(key, extract) => slots.extract(key, extract),
         }
     }
 }
