@@ -86,11 +86,11 @@ impl Action {
         let pattern = self.pattern.as_deref().map(regex::Regex::new);
         if let Some(Err(error)) = &pattern {
             at.field("pattern")
-                .error(format!("no regular expression: {error}"));
+                .error(format!("is no regular expression: {error}"));
         }
         let by_pattern = matches!(self.action, Verb::Delete | Verb::Hash) && pattern.is_some();
         if self.key.is_empty() && !by_pattern {
-            at.field("key").error("missing required field \"key\"");
+            at.on("key").error("missing required field \"key\"");
         }
         let sources = [
             self.value.is_some(),
@@ -132,7 +132,7 @@ impl Action {
             && !context.starts_with("metadata.")
         {
             at.field("from_context")
-                .error("expected metadata.<header> or client.address");
+                .error("must be metadata.<header> or client.address");
         }
     }
 }

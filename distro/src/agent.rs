@@ -137,7 +137,7 @@ impl Agent {
     async fn stop(&self, graph: &mut Graph) {
         let grace = Duration::from_secs(self.args.shutdown_grace.max(1));
         if graph.shutdown(grace).await {
-            tracing::info!("shut down; everything was handed over");
+            tracing::info!("shut down cleanly");
         }
     }
 

@@ -41,7 +41,12 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Accepted as the Collector accepts them; gates that mean nothing here are named in a warning
-    #[arg(long, value_name = "GATES", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "GATES",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
     pub(crate) feature_gates: Vec<String>,
 }
 

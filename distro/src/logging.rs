@@ -19,7 +19,9 @@ pub(crate) fn start(logs: &Logs, tracer: Option<Tracer>) {
     let spans = tracer.map(|tracer| {
         tracing_opentelemetry::layer()
             .with_tracer(tracer)
-            .with_filter(filter_fn(|metadata| metadata.target() == "corten::own_traces"))
+            .with_filter(filter_fn(|metadata| {
+                metadata.target() == "corten::own_traces"
+            }))
     });
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if logs.encoding == LogEncoding::Json {

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use corten_component::{Factory, Kind};
+use corten_config::Problems;
 use corten_config::print::{self, Effective};
 use corten_config::schema::{self, ComponentSchema};
-use corten_config::Problems;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Format, Mode, PrintArgs};
@@ -47,7 +47,12 @@ pub(crate) fn components(format: Format) -> anyhow::Result<ExitCode> {
     );
     for kind in Kind::ALL {
         let of_kind = |factory: &&Factory| factory.metadata().kind == kind;
-        let all: Vec<Value> = registry.factories().iter().filter(of_kind).map(component).collect();
+        let all: Vec<Value> = registry
+            .factories()
+            .iter()
+            .filter(of_kind)
+            .map(component)
+            .collect();
         root.insert(kind.plural().to_owned(), Value::Array(all));
     }
     write(&print::write(&Value::Object(root), format.into())?)
@@ -88,7 +93,10 @@ pub(crate) fn schema() -> anyhow::Result<ExitCode> {
                 schema: factory.schema(),
             })
     });
-    write(&print::write(&schema::file(components), print::Format::Json)?)
+    write(&print::write(
+        &schema::file(components),
+        print::Format::Json,
+    )?)
 }
 
 /// Writes to standard output. Whoever reads may stop reading (`| head`): that is no error.

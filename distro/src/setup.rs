@@ -12,7 +12,10 @@ use crate::components;
 /// Configurations that come with the binary: name, text.
 const BUILTIN: [(&str, &str); 3] = [
     ("default", include_str!("../configs/default.yaml")),
-    ("kubernetes-node", include_str!("../configs/kubernetes-node.yaml")),
+    (
+        "kubernetes-node",
+        include_str!("../configs/kubernetes-node.yaml"),
+    ),
     ("gateway", include_str!("../configs/gateway.yaml")),
 ];
 
@@ -51,12 +54,14 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<Loaded, String> {
 }
 
 /// The configuration as written, as read, and, if it has no errors, the plan.
-pub(crate) fn check(
-    args: &ConfigArgs,
-    problems: &mut Problems,
-) -> (Document, Model, Option<Plan>) {
+pub(crate) fn check(args: &ConfigArgs, problems: &mut Problems) -> (Document, Model, Option<Plan>) {
     gates(&args.feature_gates, problems);
     let document = sources(args, problems).resolve(&Process, problems);
+    if problems.has_errors() && document.root().is_null() {
+        // Nothing could be read: that it lacks everything need not be said as well.
+        let model = document.model(&mut Problems::new());
+        return (document, model, None);
+    }
     let model = document.model(problems);
     let plan = Plan::check(&model, &registry(), problems);
     (document, model, plan)
@@ -87,7 +92,9 @@ fn sources(args: &ConfigArgs, problems: &mut Problems) -> Sources {
             None => sources.config(uri),
         };
     }
-    args.set.iter().fold(sources, |sources, set| sources.set(set))
+    args.set
+        .iter()
+        .fold(sources, |sources, set| sources.set(set))
 }
 
 fn builtin(sources: Sources, name: &str, problems: &mut Problems) -> Sources {

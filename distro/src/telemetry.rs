@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use corten_component::{BoxError, SelfMetrics};
+use corten_config::model::OtlpProtocol;
 use corten_config::model::Telemetry;
 use corten_pdata::Metrics;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
-use anyhow::Context as _;
-use corten_config::model::OtlpProtocol;
-use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::trace::{SdkTracerProvider, Tracer};
 use prost::Message;
 

@@ -59,12 +59,22 @@ fn the_built_in_configurations_are_valid() {
 /// What is printed can be run, and prints itself.
 #[test]
 fn what_print_config_prints_is_a_configuration() {
-    let first = corten(&["print-config", "--config", "builtin:kubernetes-node"], tests());
-    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let first = corten(
+        &["print-config", "--config", "builtin:kubernetes-node"],
+        tests(),
+    );
+    assert!(
+        first.status.success(),
+        "{}",
+        String::from_utf8_lossy(&first.stderr)
+    );
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("printed.yaml");
     std::fs::write(&path, &first.stdout).unwrap();
-    let second = corten(&["print-config", "--config", path.to_str().unwrap()], tests());
+    let second = corten(
+        &["print-config", "--config", path.to_str().unwrap()],
+        tests(),
+    );
     let (first, second) = (
         String::from_utf8(first.stdout).unwrap(),
         String::from_utf8(second.stdout).unwrap(),
@@ -84,7 +94,15 @@ fn secrets_are_not_printed() {
 #[test]
 fn set_wins_over_files() {
     let output = corten(
-        &["print-config", "--config", "builtin:default", "--set", "processors.batch.timeout=7s", "--format", "json"],
+        &[
+            "print-config",
+            "--config",
+            "builtin:default",
+            "--set",
+            "processors.batch.timeout=7s",
+            "--format",
+            "json",
+        ],
         tests(),
     );
     let config: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -104,7 +122,10 @@ fn components_lists_every_kind() {
         ("extensions", "admin"),
     ] {
         let all = components[kind].as_array().unwrap();
-        assert!(all.iter().any(|one| one["name"] == name), "no {name} in {kind}");
+        assert!(
+            all.iter().any(|one| one["name"] == name),
+            "no {name} in {kind}"
+        );
     }
 }
 
@@ -115,7 +136,14 @@ fn the_schema_knows_every_component() {
     let output = corten(&["schema"], tests());
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = schema.to_string();
-    for name in ["file_log", "filelog", "node_exporter", "otlp_grpc", "memory_limiter", "forward"] {
+    for name in [
+        "file_log",
+        "filelog",
+        "node_exporter",
+        "otlp_grpc",
+        "memory_limiter",
+        "forward",
+    ] {
         assert!(text.contains(name), "no {name} in the schema");
     }
 }
@@ -123,7 +151,13 @@ fn the_schema_knows_every_component() {
 #[test]
 fn feature_gates_are_named_and_harmless() {
     let output = corten(
-        &["validate", "--config", "builtin:default", "--feature-gates", "-a.b,+c.d"],
+        &[
+            "validate",
+            "--config",
+            "builtin:default",
+            "--feature-gates",
+            "-a.b,+c.d",
+        ],
         tests(),
     );
     assert!(output.status.success());

@@ -37,8 +37,10 @@ pub struct HttpServer {
     pub write_timeout: Duration,
     /// How long a connection may be idle before it is closed; `0` means no limit. Deprecated: use
     /// `keepalive::idle_timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Duration>,
     /// Whether a connection may carry several requests. Deprecated: use `keepalive::enabled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_alives_enabled: Option<bool>,
     /// How connections are kept for further requests.
     pub keepalive: HttpKeepalive,

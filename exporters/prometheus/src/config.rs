@@ -49,6 +49,7 @@ pub(crate) struct Own {
     pub(crate) add_metric_suffixes: bool,
     /// How OTLP's names become Prometheus's. By default underscores with suffixes, or without them if
     /// `add_metric_suffixes` is false.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) translation_strategy: Option<TranslationStrategy>,
     /// Whether the labels `otel_scope_name`, `otel_scope_version` and the like are left out.
     pub(crate) without_scope_info: bool,

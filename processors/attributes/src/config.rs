@@ -189,7 +189,7 @@ impl Choice {
                 for text in texts {
                     if let Err(error) = Regex::new(text) {
                         at.field(name)
-                            .error(format!("no regular expression: {error}"));
+                            .error(format!("has an entry that is no regular expression: {error}"));
                     }
                 }
             }
@@ -198,7 +198,7 @@ impl Choice {
             && severity.min.number().is_none()
         {
             at.field("log_severity_number")
-                .error("min is no severity: a number up to 24, or a name such as INFO or WARN2");
+                .error("has a min that is no severity: a number up to 24, or a name such as INFO or WARN2");
         }
     }
 }

@@ -42,13 +42,13 @@ impl Default for Config {
 impl Check for Config {
     fn check(&self, at: &mut Checker<'_>) {
         if self.send_batch_max_size > 0 && self.send_batch_max_size < self.send_batch_size {
-            at.field("send_batch_max_size")
+            at.on("send_batch_max_size")
                 .error("send_batch_max_size must be greater or equal to send_batch_size");
         }
         let mut seen = std::collections::BTreeSet::new();
         for key in &self.metadata_keys {
             if !seen.insert(key.to_ascii_lowercase()) {
-                at.field("metadata_keys")
+                at.on("metadata_keys")
                     .error(format!("duplicate entry in metadata_keys: \"{key}\""));
             }
         }

@@ -32,15 +32,15 @@ pub(crate) struct Config {
 impl Check for Config {
     fn check(&self, at: &mut Checker<'_>) {
         if self.check_interval.is_zero() {
-            at.field("check_interval")
+            at.on("check_interval")
                 .error("'check_interval' must be greater than zero");
         }
         if self.limit_mib == 0 && self.limit_percentage == 0 {
-            at.field("limit_mib")
+            at.on("limit_mib")
                 .error("'limit_mib' or 'limit_percentage' must be greater than zero");
         }
         if self.limit_mib > 0 && self.spike_limit_mib >= self.limit_mib {
-            at.field("spike_limit_mib")
+            at.on("spike_limit_mib")
                 .error("'spike_limit_mib' must be smaller than 'limit_mib'");
         }
         for (field, value) in [
@@ -48,7 +48,7 @@ impl Check for Config {
             ("spike_limit_percentage", self.spike_limit_percentage),
         ] {
             if value > 100 {
-                at.field(field)
+                at.on(field)
                     .error(format!("'{field}' must be at most 100, found {value}"));
             }
         }
@@ -56,7 +56,7 @@ impl Check for Config {
             && self.limit_percentage > 0
             && self.spike_limit_percentage >= self.limit_percentage
         {
-            at.field("spike_limit_percentage")
+            at.on("spike_limit_percentage")
                 .error("'spike_limit_percentage' must be smaller than 'limit_percentage'");
         }
     }

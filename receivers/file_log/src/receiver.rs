@@ -71,7 +71,13 @@ impl Component for FileLog {
             first: retry.initial_interval.get(),
             longest: retry.max_interval.get(),
         };
-        let work = shipper::run(self.next.clone(), inbox, pauses, end.clone());
+        let work = shipper::run(
+            self.next.clone(),
+            inbox,
+            pauses,
+            self.cx.closing(),
+            end.clone(),
+        );
         self.cx.tasks().spawn("file_log", work);
         *self.running.lock() = Some(Running { tailer, end });
         Ok(())

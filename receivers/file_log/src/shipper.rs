@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
-use corten_component::{Batch, Consumer, Next};
+use corten_component::{Batch, Closing, Consumer, Next};
 use corten_tail::Ticket;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -72,11 +72,13 @@ async fn offer(next: &Next, parcel: Parcel) -> Outcome {
     }
 }
 
-/// Runs until the engine is gone and everything was answered, or until `end`.
+/// Runs until the engine is gone and everything was answered, or until `end`. Once a shutdown has
+/// begun, what is refused is not offered again: its lines are read again after the next start.
 pub(crate) async fn run(
     next: Next,
     mut inbox: mpsc::Receiver<Shipment>,
     pauses: Pauses,
+    closing: Closing,
     end: CancellationToken,
 ) {
     let mut running = FuturesUnordered::new();
@@ -86,7 +88,11 @@ pub(crate) async fn run(
     let mut number = 0;
     let mut open = true;
     let mut told: Option<Instant> = None;
+    let mut begun = pin!(closing.begun());
     while open || !running.is_empty() || !refused.is_empty() {
+        if closing.has_begun() {
+            refused.clear();
+        }
         tokio::select! {
             biased;
             () = end.cancelled() => return,
@@ -111,6 +117,7 @@ pub(crate) async fn run(
                     refused.insert(parcel.number, parcel);
                 }
             },
+            () = begun.as_mut(), if !refused.is_empty() => {}
             () = retry.as_mut(), if !refused.is_empty() => {
                 for parcel in std::mem::take(&mut refused).into_values() {
                     running.push(offer(&next, parcel));
