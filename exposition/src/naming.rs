@@ -177,18 +177,50 @@ impl Namer {
 }
 
 /// Whether `name` is a metric name for every Prometheus: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+#[inline]
 #[must_use]
 pub fn is_legacy_metric(name: &str) -> bool {
-    let rest = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
-    !name.is_empty() && name.bytes().all(rest) && !name.starts_with(|c: char| c.is_ascii_digit())
+    is_made_of(name, LABEL | COLON)
 }
 
 /// Whether `name` is a label name for every Prometheus: `[a-zA-Z_][a-zA-Z0-9_]*`.
 #[inline]
 #[must_use]
 pub fn is_legacy_label(name: &str) -> bool {
-    let rest = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    !name.is_empty() && name.bytes().all(rest) && !name.starts_with(|c: char| c.is_ascii_digit())
+    is_made_of(name, LABEL)
+}
+
+const LABEL: u8 = 1;
+const COLON: u8 = 2;
+
+/// What each byte may stand in: every label of every sample is looked at.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated when it is compiled, where it could not go unseen"
+)]
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() || byte == b'_' {
+            classes[byte as usize] = LABEL;
+        }
+        byte += 1;
+    }
+    classes[b':' as usize] = COLON;
+    classes
+};
+
+#[inline]
+fn is_made_of(name: &str, classes: u8) -> bool {
+    let class = |byte: &u8| CLASSES.get(usize::from(*byte)).copied().unwrap_or(0);
+    match name.as_bytes().first() {
+        None | Some(b'0'..=b'9') => false,
+        Some(_) => name
+            .as_bytes()
+            .iter()
+            .all(|byte| class(byte) & classes != 0),
+    }
 }
 
 /// `name` with every character that an older Prometheus does not accept as an underscore: how a

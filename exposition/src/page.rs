@@ -9,7 +9,7 @@ use corten_pdata::metrics::Temporality;
 
 use crate::labels::LabelSet;
 use crate::naming::{Unnameable, is_legacy_label, is_legacy_metric, underscored};
-use crate::negotiation::{Escaping, Format};
+use crate::negotiation::{Escaping, Format, Syntax};
 use crate::translation::{Family, Kind, Point, Sink, TARGET_INFO};
 use crate::value::{Exemplar, Exponential, Held, Histogram, Summary, Value, number};
 use write::Writer;
@@ -196,6 +196,15 @@ impl<'a> Page<'a> {
         part.series.end = self.series.len();
     }
 
+    /// Whether an exemplar of the family that began last would be written.
+    fn shows_exemplars(&self) -> bool {
+        self.format.syntax == Syntax::OpenMetrics
+            && self
+                .parts
+                .last()
+                .is_some_and(|part| part.kind == Kind::Counter)
+    }
+
     /// Writes the page at the end of `out`.
     pub fn write(mut self, out: &mut Vec<u8>) -> Report {
         let mut report = Report {
@@ -319,8 +328,10 @@ impl<'a> Sink<'a> for Page<'a> {
         let value = match point {
             Point::One => Value::Number(1.0),
             Point::Number(point) => {
-                exemplar =
-                    Exemplar::of_number(&point).map(|exemplar| Held::Owned(Box::new(exemplar)));
+                if self.shows_exemplars() {
+                    exemplar =
+                        Exemplar::of_number(&point).map(|exemplar| Held::Owned(Box::new(exemplar)));
+                }
                 Value::Number(number(&point))
             }
             Point::Histogram(point) => {

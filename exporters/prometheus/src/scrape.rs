@@ -47,10 +47,12 @@ impl Handler for Shared {
             return text(400, "Combined collect and exclude queries are not allowed.");
         };
         let feeds = Arc::clone(&self.feeds.lock());
-        let collected = collect(&feeds, &request).await;
+        let mut collected = collect(&feeds, &request).await;
         if let Some(refusal) = refuse(&collected, &request) {
             return refusal;
         }
+        // Another receiver has it, so to lack it is no failure.
+        collected.retain(|collected| collected.lacks_collector().is_none());
         self.note(&collected);
         let format = Format::negotiate(&parts.headers, self.settings.enable_open_metrics);
         match self.render(format, &collected) {
@@ -79,22 +81,17 @@ fn refuse(collected: &[Collected<'_>], request: &CollectRequest) -> Option<Respo
     };
     let name = names.first()?;
     let mut unknown = None;
-    for Collected { outcome, .. } in collected {
-        match outcome {
-            Ok(batches) => {
-                // To exclude what is not there leaves everything, which is something.
-                if !request.exclude.is_empty() || batches.iter().any(|batch| batch.items() > 0) {
-                    return None;
-                }
+    for collected in collected {
+        match (&collected.outcome, collected.lacks_collector()) {
+            (_, Some(reason)) => unknown = Some(reason),
+            // To exclude what is not there leaves everything, which is something.
+            (Ok(batches), None)
+                if request.include.is_empty() || batches.iter().any(|batch| batch.items() > 0) =>
+            {
+                return None;
             }
-            Err(error) => {
-                let error = error.to_string();
-                let says_so = ["missing collector:", "disabled collector:"];
-                if !says_so.iter().any(|start| error.starts_with(start)) {
-                    return None;
-                }
-                unknown = Some(error);
-            }
+            (Ok(_), None) => {}
+            (Err(_), None) => return None,
         }
     }
     if collected.is_empty() {
@@ -186,6 +183,16 @@ impl Shared {
 }
 
 impl Collected<'_> {
+    /// What the receiver said, if it has no collector that the request names.
+    fn lacks_collector(&self) -> Option<String> {
+        let error = self.outcome.as_ref().err()?.to_string();
+        let says_so = ["missing collector:", "disabled collector:"];
+        says_so
+            .iter()
+            .any(|start| error.starts_with(start))
+            .then_some(error)
+    }
+
     fn metrics(&self) -> impl Iterator<Item = &Metrics> {
         let batches = self.outcome.as_deref().unwrap_or_default();
         batches.iter().filter_map(|batch| match &batch.data {

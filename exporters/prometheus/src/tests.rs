@@ -215,6 +215,43 @@ async fn a_failing_receiver_costs_only_itself() {
     exporter.shutdown().await.unwrap();
 }
 
+/// Knows no collectors: brings the same whatever is asked for, as long as something is.
+struct Simple(ComponentId);
+
+#[async_trait]
+impl Feed for Simple {
+    fn source(&self) -> &ComponentId {
+        &self.0
+    }
+
+    async fn collect(&self, request: &CollectRequest) -> Result<Vec<Batch>, BoxError> {
+        Ok(if request.wants("load") {
+            vec![Batch::new(gauge("load", "", 1.0))]
+        } else {
+            Vec::new()
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_collector_of_one_receiver_is_no_failure_of_another() {
+    let simple = Arc::new(Simple("host_metrics".parse().unwrap()));
+    let exporter = started(
+        "endpoint: localhost:0",
+        vec![Node::new("node_exporter"), simple],
+    )
+    .await;
+    let (head, body) = get(&exporter, "/metrics?collect[]=load").await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(
+        body.contains("load 1\n") && !body.contains("corten_scrape"),
+        "{body}"
+    );
+    let (head, _) = get(&exporter, "/metrics?collect[]=nfs").await;
+    assert!(head.starts_with("http/1.1 400"), "{head}");
+    exporter.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn one_source_twice_is_shown_once() {
     let exporter = started(

@@ -24,7 +24,7 @@ pub(crate) struct HealthCheck {
 struct Probe {
     settings: Own,
     services: Services,
-    /// When everything was first seen to run since it last did not.
+    /// Since when everything runs, as far as anybody asked.
     up: Mutex<Option<(Timestamp, Instant)>>,
 }
 
@@ -114,6 +114,8 @@ impl Probe {
 impl Component for HealthCheck {
     async fn start(self: Arc<Self>) -> Result<(), BoxError> {
         self.listener.start().await?;
+        // Extensions start first: what is asked before everything runs forgets this again.
+        *self.probe.up.lock() = Some((Timestamp::now(), Instant::now()));
         Ok(())
     }
 

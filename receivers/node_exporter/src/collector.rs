@@ -80,6 +80,16 @@ impl Scraper {
         }
     }
 
+    /// Why the request cannot be served, in node_exporter's words: it asks for a collector that there is
+    /// not, or that does not run.
+    pub(crate) fn refuse(&self, request: &CollectRequest) -> Option<String> {
+        let runs = |name: &str| self.entries.iter().any(|entry| entry.name == name);
+        let name = request.include.iter().find(|name| !runs(name))?;
+        let known = collectors::NAMES.contains(&name.as_str());
+        let why = if known { "disabled" } else { "missing" };
+        Some(format!("{why} collector: {name}"))
+    }
+
     /// The metrics of every collector that the request wants, and how each of them fared.
     pub(crate) fn scrape(&mut self, request: &CollectRequest) -> Metrics {
         self.families.begin();

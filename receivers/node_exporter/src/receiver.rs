@@ -55,11 +55,16 @@ impl Source for Host {
         let (send, receive) = tokio::sync::oneshot::channel();
         self.tasks.spawn_blocking(move || {
             // Nobody waits any more when the deadline has passed.
-            drop(send.send(scraper.lock().scrape(&request)));
+            let mut scraper = scraper.lock();
+            let result = match scraper.refuse(&request) {
+                Some(reason) => Err(reason),
+                None => Ok(scraper.scrape(&request)),
+            };
+            drop(send.send(result));
         });
         let metrics = receive
             .await
-            .map_err(|_| "the collection was given up: the agent is shutting down")?;
+            .map_err(|_| "the collection was given up: the agent is shutting down")??;
         Ok(metrics.into())
     }
 }

@@ -122,6 +122,20 @@ async fn a_request_names_its_collectors() {
 }
 
 #[tokio::test]
+async fn a_collector_that_does_not_run_is_named() {
+    let source = source("collectors: {disable_defaults: true, enable: [loadavg]}");
+    for (name, expected) in [
+        ("loadav", "missing collector: loadav"),
+        ("cpu", "disabled collector: cpu"),
+    ] {
+        let mut request = everything();
+        request.include = vec!["loadavg".to_owned(), name.to_owned()];
+        let error = source.collect(&request).await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[tokio::test]
 async fn one_collector_fails_alone() {
     let yaml = "path: {procfs: /absent, sysfs: /absent, rootfs: '{fixtures}/root'}\ncollectors: {disable_defaults: true, enable: [meminfo, uname]}";
     let text = render_metrics(&collect(&source(yaml), &everything()).await);
