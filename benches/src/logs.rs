@@ -97,7 +97,7 @@ fn write_files(root: &Path, args: &Args) -> anyhow::Result<u64> {
                 seed
             );
             while line.len() + 3 < args.bytes {
-                line.push("abcdefghijklmnop".as_bytes()[line.len() % 16] as char);
+                line.push_str("abcdefghijklmnop".get(..1 + line.len() % 2).unwrap_or("a"));
             }
             line.push_str("\"}\n");
             out.write_all(line.as_bytes())?;

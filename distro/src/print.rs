@@ -67,15 +67,14 @@ fn component(factory: &Factory) -> Value {
     if metadata.signals.is_empty() {
         stability.insert("extension".to_owned(), json!(metadata.stability.name()));
     }
-    let mut value = json!({
-        "name": metadata.type_name,
-        "description": metadata.summary,
-        "stability": stability,
-    });
+    let mut value = Map::new();
+    value.insert("name".to_owned(), json!(metadata.type_name));
+    value.insert("description".to_owned(), json!(metadata.summary));
+    value.insert("stability".to_owned(), Value::Object(stability));
     if !metadata.aliases.is_empty() {
-        value["aliases"] = json!(metadata.aliases);
+        value.insert("aliases".to_owned(), json!(metadata.aliases));
     }
-    value
+    Value::Object(value)
 }
 
 /// `corten schema`.

@@ -44,7 +44,7 @@ pub(crate) struct ReceiverEdge {
 }
 
 impl ReceiverEdge {
-    pub(crate) fn new(
+    pub(crate) fn before(
         next: Arc<dyn Consumer>,
         id: &ComponentId,
         signal: Signal,
@@ -159,7 +159,7 @@ pub(crate) struct ExporterEdge {
 }
 
 impl ExporterEdge {
-    pub(crate) fn new(
+    pub(crate) fn before(
         next: Arc<dyn Consumer>,
         id: &ComponentId,
         pipeline: &Arc<str>,

@@ -275,7 +275,7 @@ impl<'p> Builder<'p> {
             .iter()
             .filter_map(|id| {
                 if let Some(exporter) = self.exporters.get(id) {
-                    let edge = ExporterEdge::new(
+                    let edge = ExporterEdge::before(
                         Arc::clone(exporter) as Arc<dyn Consumer>,
                         id,
                         &pipeline.name,
@@ -348,8 +348,12 @@ impl<'p> Builder<'p> {
                 let Some(entry) = self.entries.get(&pipeline.name) else {
                     continue;
                 };
-                let counted =
-                    ReceiverEdge::new(Arc::clone(entry), id, pipeline.signal, &self.around.meter);
+                let counted = ReceiverEdge::before(
+                    Arc::clone(entry),
+                    id,
+                    pipeline.signal,
+                    &self.around.meter,
+                );
                 let reached = self.plan.exporters_reached(pipeline);
                 let mut pushes = false;
                 for exporter in reached {
@@ -411,7 +415,7 @@ impl<'p> Builder<'p> {
             next = next.with(
                 signal,
                 if receiver {
-                    ReceiverEdge::new(entry, id, signal, meter)
+                    ReceiverEdge::before(entry, id, signal, meter)
                 } else {
                     entry
                 },

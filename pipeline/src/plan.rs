@@ -280,7 +280,7 @@ impl Check<'_> {
                 }
             }
             for pipeline in pipelines.iter().filter(begins) {
-                if pipelines.iter().filter(ends).next().is_none() {
+                if !pipelines.iter().any(|other| ends(&other)) {
                     self.problems.push(pipeline.problem(format!(
                         "connector \"{id}\" used as receiver in [{}] pipeline but not used in any supported exporter pipeline",
                         pipeline.plan.name
