@@ -2,9 +2,12 @@
 
 use std::process::ExitCode;
 
+use corten_component::{Health, Services};
 use corten_config::model::Model;
 use corten_config::{Document, Problem, Problems, Process, Severity, Sources};
-use corten_pipeline::{Plan, Registry};
+use corten_pipeline::{Graph, Plan, Registry, Surroundings};
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::metrics::noop::NoopMeterProvider;
 
 use crate::cli::ConfigArgs;
 use crate::components;
@@ -64,10 +67,28 @@ pub(crate) fn check(args: &ConfigArgs, problems: &mut Problems) -> (Document, Mo
     }
     let model = document.model(problems);
     let plan = Plan::check(&model, &registry(), problems);
+    let plan = plan.filter(|plan| can_be_built(plan, problems));
     (document, model, plan)
 }
 
-/// `corten validate`: 0 when the configuration can be run.
+/// Whether every component can be created and connected: a storage that is not running, two servers
+/// at one address. Building does no IO, so this is a trial.
+fn can_be_built(plan: &Plan, problems: &mut Problems) -> bool {
+    let around = Surroundings {
+        services: Services::new(),
+        health: Health::new(),
+        meter: NoopMeterProvider::new().meter("corten"),
+    };
+    match Graph::build(plan, &around) {
+        Ok(_) => true,
+        Err(error) => {
+            problems.push(Problem::error(error.source.to_string()).path(error.place));
+            false
+        }
+    }
+}
+
+/// `corten validate`: 0 when the configuration can be run. Nothing is started.
 pub(crate) fn validate(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let mut problems = Problems::new();
     let (.., plan) = check(args, &mut problems);
