@@ -229,12 +229,17 @@ impl<'a> AnyValue<'a> {
 
     /// The bytes of a text value without checking again that they are text; `None` for any other.
     /// For hot paths that only copy.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn string_bytes(raw: &'a [u8]) -> Option<&'a [u8]> {
-        if let Some(text) = wire::only_field(raw, 0x0a) {
-            return Some(text);
+        match wire::only_field(raw, 0x0a) {
+            Some(text) => Some(text),
+            None => Self::walk_to_string(raw),
         }
+    }
+
+    #[inline(never)]
+    fn walk_to_string(raw: &'a [u8]) -> Option<&'a [u8]> {
         let mut text = None;
         for field in Fields::new(raw) {
             text = match (field.number, field.value) {

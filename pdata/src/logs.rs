@@ -111,7 +111,7 @@ pub struct LogRecord<'a> {
 }
 
 impl<'a> Cursor<'a> for LogRecord<'a> {
-    #[inline]
+    #[inline(always)]
     fn new(raw: &'a [u8]) -> Self {
         let mut record = Self {
             raw,

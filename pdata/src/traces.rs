@@ -112,7 +112,7 @@ pub struct Span<'a> {
 }
 
 impl<'a> Cursor<'a> for Span<'a> {
-    #[inline]
+    #[inline(always)]
     fn new(raw: &'a [u8]) -> Self {
         let mut span = Self {
             raw,

@@ -37,7 +37,7 @@ pub struct NumberPoint<'a> {
 }
 
 impl<'a> Cursor<'a> for NumberPoint<'a> {
-    #[inline]
+    #[inline(always)]
     fn new(raw: &'a [u8]) -> Self {
         let mut point = Self {
             raw,
