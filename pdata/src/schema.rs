@@ -36,8 +36,42 @@ pub struct Message {
     pub holds_items: bool,
     /// Whether its `oneof` has members that are messages, so that repeating one means merging.
     pub(crate) merging_oneof: bool,
+    /// What the validator does about a field, by its tag if that takes one byte.
+    pub(crate) checks: [Check; 128],
     /// Position in `fields` plus one, by number; zero where the number is unknown.
     index: [u8; MAX_NUMBER + 1],
+}
+
+/// What the validator does about a field, for the kinds that it can decide at a glance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Check {
+    /// Look it up.
+    Other,
+    /// Skip a payload.
+    Bytes,
+    /// Skip a payload that must be UTF-8.
+    Text,
+    /// Skip eight bytes.
+    Fixed64,
+    /// Skip a varint.
+    Varint,
+    /// Check an attribute.
+    Attribute,
+}
+
+impl Check {
+    /// For a field and the wire type that it has unpacked.
+    const fn of(field: &Field) -> (Self, u8) {
+        match field.kind {
+            Kind::String => (Self::Text, 2),
+            Kind::Bytes | Kind::Id => (Self::Bytes, 2),
+            Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => (Self::Fixed64, 1),
+            Kind::Fixed32 => (Self::Other, 5),
+            Kind::Message(_) if field.attributes => (Self::Attribute, 2),
+            Kind::Message(_) => (Self::Other, 2),
+            _ => (Self::Varint, 0),
+        }
+    }
 }
 
 impl Message {
@@ -57,12 +91,26 @@ impl Message {
             }
             rest = tail;
         }
+        let mut checks = [Check::Other; 128];
+        let mut rest = fields;
+        while let [field, tail @ ..] = rest {
+            let (check, wire_type) = Check::of(field);
+            // Members of a `oneof` that may have to be merged are looked at more closely.
+            if field.number < 16 && !(field.oneof && merging_oneof) {
+                #[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+                {
+                    checks[(field.number << 3 | wire_type) as usize] = check;
+                }
+            }
+            rest = tail;
+        }
         Self {
             name,
             fields,
             item: false,
             holds_items: false,
             merging_oneof,
+            checks,
             index,
         }
     }
@@ -111,6 +159,8 @@ pub struct Field {
     pub oneof: bool,
     /// Whether its presence is kept apart from its value being zero.
     pub optional: bool,
+    /// Whether it is a list of attributes.
+    pub attributes: bool,
 }
 
 /// What a field's value is.
@@ -192,12 +242,19 @@ const fn one(number: u8, name: &'static str, json: &'static str, kind: Kind) -> 
         repeated: false,
         oneof: false,
         optional: false,
+        attributes: false,
     }
 }
 
 const fn many(number: u8, name: &'static str, json: &'static str, kind: Kind) -> Field {
     let mut field = one(number, name, json, kind);
     field.repeated = true;
+    field
+}
+
+const fn attributes(number: u8, name: &'static str, json: &'static str) -> Field {
+    let mut field = many(number, name, json, Kind::Message(&KEY_VALUE));
+    field.attributes = true;
     field
 }
 

@@ -10,8 +10,8 @@ mod normalise;
 use thiserror::Error;
 
 use crate::Signal;
-use crate::schema::{self, Kind, Message};
-use crate::wire::read_varint;
+use crate::schema::{self, Check, Kind, Message};
+use crate::wire::{only_field, read_length_delimited, read_varint, short_field};
 
 pub(crate) use normalise::normalise;
 
@@ -82,6 +82,14 @@ struct Walk {
     found: Checked,
 }
 
+/// What has been met of a message so far, to notice what must be merged.
+#[derive(Default)]
+struct Met {
+    /// Single message fields, by number; none has a number above 16.
+    messages: u32,
+    oneof: bool,
+}
+
 impl Walk {
     fn message(
         &mut self,
@@ -89,59 +97,125 @@ impl Walk {
         mut rest: &[u8],
         depth: u32,
     ) -> Result<(), Fault> {
-        // Message fields met so far, by number; no OTLP message field has a number above 16.
-        let mut seen = 0u32;
-        let mut oneof_seen = false;
-        while !rest.is_empty() {
-            let (number, wire_type, after) = read_tag(rest)?;
-            let Some(field) = message.field(number) else {
-                rest = skip_unknown(number, wire_type, after, depth)?;
-                continue;
+        let mut met = Met::default();
+        while let Some((&tag, after)) = rest.split_first() {
+            // What is not at a glance as it should be is looked at again to say what is wrong.
+            let check = message.checks.get(usize::from(tag));
+            let tail = match check.copied().unwrap_or(Check::Other) {
+                Check::Bytes => read_length_delimited(after).map(|(_, tail)| tail),
+                Check::Text => match read_length_delimited(after) {
+                    Some((text, tail)) if is_utf8(text) => Some(tail),
+                    _ => None,
+                },
+                Check::Fixed64 => after.get(8..),
+                Check::Varint => read_varint(after).map(|(_, tail)| tail),
+                Check::Attribute if depth >= 2 => match read_length_delimited(after) {
+                    Some((raw, tail)) => {
+                        self.attribute(raw, depth)?;
+                        Some(tail)
+                    }
+                    None => None,
+                },
+                Check::Attribute | Check::Other => None,
             };
-            if field.oneof && message.merging_oneof {
-                self.found.merges |= oneof_seen;
-                oneof_seen = true;
-            }
-            rest = match field.kind {
-                Kind::Message(nested) => {
-                    let (payload, tail) = read_payload(wire_type, after, rest)?;
-                    if depth == 0 {
-                        return fault(rest, "messages nest too deeply");
-                    }
-                    if !field.repeated {
-                        let bit = 1u32 << (number & 31);
-                        self.found.merges |= seen & bit != 0;
-                        seen |= bit;
-                    }
-                    if nested.item {
-                        self.found.items = self.found.items.saturating_add(1);
-                    }
-                    self.message(nested, payload, depth - 1)?;
-                    tail
-                }
-                Kind::String => {
-                    let (payload, tail) = read_payload(wire_type, after, rest)?;
-                    if simdutf8::basic::from_utf8(payload).is_err() {
-                        return fault(payload, "a string is not UTF-8");
-                    }
-                    tail
-                }
-                Kind::Bytes | Kind::Id => read_payload(wire_type, after, rest)?.1,
-                kind if wire_type == 2 && field.repeated => {
-                    let (payload, tail) = read_payload(wire_type, after, rest)?;
-                    check_packed(kind, payload)?;
-                    tail
-                }
-                kind => {
-                    if wire_type != wire_type_of(kind) {
-                        return fault(rest, "a field has another wire type than OTLP gives it");
-                    }
-                    skip_scalar(kind, after)?
-                }
+            rest = match tail {
+                Some(tail) => tail,
+                None => self.field(message, rest, depth, &mut met)?,
             };
         }
         Ok(())
     }
+
+    /// An attribute within a message that may have `depth` levels below, two at least.
+    #[inline(always)]
+    fn attribute(&mut self, raw: &[u8], depth: u32) -> Result<(), Fault> {
+        // A key and a value, as everybody writes it.
+        if let Some((key, rest)) = short_field(raw, 0x0a)
+            && let Some(value) = only_field(rest, 0x12)
+        {
+            if let Some(text) = only_field(value, 0x0a) {
+                if raw.is_ascii() || is_utf8(key) && is_utf8(text) {
+                    return Ok(());
+                }
+            } else if is_utf8(key) {
+                return self.any_value(value, depth - 2);
+            }
+        }
+        self.message(&schema::KEY_VALUE, raw, depth - 1)
+    }
+
+    #[inline(always)]
+    fn any_value(&mut self, raw: &[u8], depth: u32) -> Result<(), Fault> {
+        let (0x10 | 0x18, Some((_, []))) = (
+            raw.first().copied().unwrap_or_default(),
+            raw.get(1..).and_then(read_varint),
+        ) else {
+            return self.message(&schema::ANY_VALUE, raw, depth);
+        };
+        Ok(())
+    }
+
+    /// Any field, and what follows it.
+    #[inline(never)]
+    fn field<'b>(
+        &mut self,
+        message: &'static Message,
+        rest: &'b [u8],
+        depth: u32,
+        met: &mut Met,
+    ) -> Result<&'b [u8], Fault> {
+        let (number, wire_type, after) = read_tag(rest)?;
+        let Some(field) = message.field(number) else {
+            return skip_unknown(number, wire_type, after, depth);
+        };
+        if field.oneof && message.merging_oneof {
+            self.found.merges |= met.oneof;
+            met.oneof = true;
+        }
+        match field.kind {
+            Kind::Message(nested) => {
+                let (payload, tail) = read_payload(wire_type, after, rest)?;
+                if depth == 0 {
+                    return fault(rest, "messages nest too deeply");
+                }
+                if !field.repeated {
+                    let bit = 1u32 << (number & 31);
+                    self.found.merges |= met.messages & bit != 0;
+                    met.messages |= bit;
+                }
+                if nested.item {
+                    self.found.items = self.found.items.saturating_add(1);
+                }
+                self.message(nested, payload, depth - 1)?;
+                Ok(tail)
+            }
+            Kind::String => {
+                let (payload, tail) = read_payload(wire_type, after, rest)?;
+                if !is_utf8(payload) {
+                    return fault(payload, "a string is not UTF-8");
+                }
+                Ok(tail)
+            }
+            Kind::Bytes | Kind::Id => Ok(read_payload(wire_type, after, rest)?.1),
+            kind if wire_type == 2 && field.repeated => {
+                let (payload, tail) = read_payload(wire_type, after, rest)?;
+                check_packed(kind, payload)?;
+                Ok(tail)
+            }
+            kind => {
+                if wire_type != wire_type_of(kind) {
+                    return fault(rest, "a field has another wire type than OTLP gives it");
+                }
+                skip_scalar(kind, after)
+            }
+        }
+    }
+}
+
+/// Most texts are short and ASCII, which is quickest seen by a plain look at them.
+#[inline(always)]
+fn is_utf8(text: &[u8]) -> bool {
+    text.is_ascii() || simdutf8::basic::from_utf8(text).is_ok()
 }
 
 fn read_tag(rest: &[u8]) -> Result<(u32, u8, &[u8]), Fault> {

@@ -64,7 +64,12 @@ impl<'a> Value<'a> {
 #[inline]
 #[must_use]
 pub fn text(bytes: &[u8]) -> &str {
-    simdutf8::basic::from_utf8(bytes).unwrap_or_default()
+    // Below that the vectorised check only passes on to this one.
+    if bytes.len() < 64 {
+        std::str::from_utf8(bytes).unwrap_or_default()
+    } else {
+        simdutf8::basic::from_utf8(bytes).unwrap_or_default()
+    }
 }
 
 /// A field where it stands in its message.
@@ -124,12 +129,7 @@ fn read_field(rest: &[u8]) -> Option<(u32, Value<'_>, &[u8])> {
     match tag {
         0x80.. => read_long_field(rest),
         _ if tag & 7 == 2 => {
-            let (&len, after) = after.split_first()?;
-            if len >= 0x80 {
-                let (bytes, after) = read_long_bytes(len, after)?;
-                return Some((number, Value::Bytes(bytes), after));
-            }
-            let (bytes, after) = after.split_at_checked(usize::from(len))?;
+            let (bytes, after) = read_length_delimited(after)?;
             Some((number, Value::Bytes(bytes), after))
         }
         _ if tag & 7 == 1 => {
@@ -141,6 +141,17 @@ fn read_field(rest: &[u8]) -> Option<(u32, Value<'_>, &[u8])> {
             Some((number, Value::Varint(value), after))
         }
         _ => read_long_field(rest),
+    }
+}
+
+/// The payload of a length-delimited field whose tag has been read, and what follows it.
+#[inline(always)]
+pub(crate) fn read_length_delimited(after: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, after) = after.split_first()?;
+    if len < 0x80 {
+        after.split_at_checked(usize::from(len))
+    } else {
+        read_long_bytes(len, after)
     }
 }
 

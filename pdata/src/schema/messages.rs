@@ -1,6 +1,6 @@
 //! The messages and enumerations themselves.
 
-use super::{Enum, Kind, Message, either, many, one, optional};
+use super::{Enum, Kind, Message, attributes, either, many, one, optional};
 
 /// `ExportLogsServiceRequest`.
 pub static EXPORT_LOGS: Message = Message::new(
@@ -70,10 +70,8 @@ pub static ARRAY_VALUE: Message = Message::new(
 );
 
 /// `KeyValueList`.
-pub static KEY_VALUE_LIST: Message = Message::new(
-    "KeyValueList",
-    &[many(1, "values", "values", Kind::Message(&KEY_VALUE))],
-);
+pub static KEY_VALUE_LIST: Message =
+    Message::new("KeyValueList", &[attributes(1, "values", "values")]);
 
 /// `KeyValue`.
 pub static KEY_VALUE: Message = Message::new(
@@ -91,7 +89,7 @@ pub static SCOPE: Message = Message::new(
     &[
         one(1, "name", "name", Kind::String),
         one(2, "version", "version", Kind::String),
-        many(3, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(3, "attributes", "attributes"),
         one(
             4,
             "dropped_attributes_count",
@@ -116,7 +114,7 @@ pub static ENTITY_REF: Message = Message::new(
 pub static RESOURCE: Message = Message::new(
     "Resource",
     &[
-        many(1, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(1, "attributes", "attributes"),
         one(
             2,
             "dropped_attributes_count",
@@ -168,7 +166,7 @@ pub static LOG_RECORD: Message = Message::new(
         ),
         one(3, "severity_text", "severityText", Kind::String),
         one(5, "body", "body", Kind::Message(&ANY_VALUE)),
-        many(6, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(6, "attributes", "attributes"),
         one(
             7,
             "dropped_attributes_count",
@@ -223,7 +221,7 @@ pub static SPAN: Message = Message::new(
             Kind::Fixed64,
         ),
         one(8, "end_time_unix_nano", "endTimeUnixNano", Kind::Fixed64),
-        many(9, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(9, "attributes", "attributes"),
         one(
             10,
             "dropped_attributes_count",
@@ -250,7 +248,7 @@ pub static SPAN_EVENT: Message = Message::new(
     &[
         one(1, "time_unix_nano", "timeUnixNano", Kind::Fixed64),
         one(2, "name", "name", Kind::String),
-        many(3, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(3, "attributes", "attributes"),
         one(
             4,
             "dropped_attributes_count",
@@ -267,7 +265,7 @@ pub static SPAN_LINK: Message = Message::new(
         one(1, "trace_id", "traceId", Kind::Id),
         one(2, "span_id", "spanId", Kind::Id),
         one(3, "trace_state", "traceState", Kind::String),
-        many(4, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(4, "attributes", "attributes"),
         one(
             5,
             "dropped_attributes_count",
@@ -331,7 +329,7 @@ pub static METRIC: Message = Message::new(
             Kind::Message(&EXPONENTIAL_HISTOGRAM),
         ),
         either(11, "summary", "summary", Kind::Message(&SUMMARY)),
-        many(12, "metadata", "metadata", Kind::Message(&KEY_VALUE)),
+        attributes(12, "metadata", "metadata"),
     ],
 )
 .holds_items();
@@ -420,7 +418,7 @@ pub static SUMMARY: Message = Message::new(
 pub static NUMBER_POINT: Message = Message::new(
     "NumberDataPoint",
     &[
-        many(7, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(7, "attributes", "attributes"),
         one(
             2,
             "start_time_unix_nano",
@@ -440,7 +438,7 @@ pub static NUMBER_POINT: Message = Message::new(
 pub static HISTOGRAM_POINT: Message = Message::new(
     "HistogramDataPoint",
     &[
-        many(9, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(9, "attributes", "attributes"),
         one(
             2,
             "start_time_unix_nano",
@@ -464,7 +462,7 @@ pub static HISTOGRAM_POINT: Message = Message::new(
 pub static EXPONENTIAL_HISTOGRAM_POINT: Message = Message::new(
     "ExponentialHistogramDataPoint",
     &[
-        many(1, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(1, "attributes", "attributes"),
         one(
             2,
             "start_time_unix_nano",
@@ -500,7 +498,7 @@ pub static BUCKETS: Message = Message::new(
 pub static SUMMARY_POINT: Message = Message::new(
     "SummaryDataPoint",
     &[
-        many(7, "attributes", "attributes", Kind::Message(&KEY_VALUE)),
+        attributes(7, "attributes", "attributes"),
         one(
             2,
             "start_time_unix_nano",
@@ -534,12 +532,7 @@ pub static VALUE_AT_QUANTILE: Message = Message::new(
 pub static EXEMPLAR: Message = Message::new(
     "Exemplar",
     &[
-        many(
-            7,
-            "filtered_attributes",
-            "filteredAttributes",
-            Kind::Message(&KEY_VALUE),
-        ),
+        attributes(7, "filtered_attributes", "filteredAttributes"),
         one(2, "time_unix_nano", "timeUnixNano", Kind::Fixed64),
         either(3, "as_double", "asDouble", Kind::Double),
         either(6, "as_int", "asInt", Kind::Sfixed64),
