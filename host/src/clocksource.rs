@@ -38,25 +38,29 @@ impl Clocksources {
         }
     }
 
-    /// Shows every device to `show`.
+    /// Reads every device anew; [`iter`](Self::iter) then shows them.
     ///
     /// # Errors
     ///
     /// There are none, or a file of one cannot be read.
-    pub fn read(&mut self, mut show: impl FnMut(Clocksource<'_>)) -> Result<(), HostError> {
+    pub fn read(&mut self) -> Result<(), HostError> {
         if self.devices.is_empty() {
             self.find()?;
         }
         for device in &mut self.devices {
-            let available = device.available.read()?;
-            let current = device.current.read()?;
-            show(Clocksource {
-                device: &device.number,
-                available: std::str::from_utf8(available).unwrap_or_default().trim(),
-                current: std::str::from_utf8(current).unwrap_or_default().trim(),
-            });
+            device.available.read()?;
+            device.current.read()?;
         }
         Ok(())
+    }
+
+    /// The devices as of the last read.
+    pub fn iter(&self) -> impl Iterator<Item = Clocksource<'_>> {
+        self.devices.iter().map(|device| Clocksource {
+            device: &device.number,
+            available: text_of(&device.available),
+            current: text_of(&device.current),
+        })
     }
 
     fn find(&mut self) -> Result<(), HostError> {
@@ -81,6 +85,12 @@ impl Clocksources {
     }
 }
 
+fn text_of(file: &HostFile) -> &str {
+    std::str::from_utf8(file.content())
+        .unwrap_or_default()
+        .trim()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,10 +109,8 @@ mod tests {
             std::fs::write(device.join("current_clocksource"), current).unwrap();
         }
         let mut sources = Clocksources::new(&Roots::below(folder.path()));
-        let mut seen = Vec::new();
-        sources
-            .read(|source| seen.push(format!("{source:?}")))
-            .unwrap();
+        sources.read().unwrap();
+        let seen: Vec<_> = sources.iter().map(|source| format!("{source:?}")).collect();
         assert_eq!(
             seen,
             [
@@ -111,6 +119,6 @@ mod tests {
             ]
         );
         let mut none = Clocksources::new(&Roots::below(std::path::Path::new("/absent")));
-        assert!(none.read(|_| ()).unwrap_err().is_absent());
+        assert!(none.read().unwrap_err().is_absent());
     }
 }

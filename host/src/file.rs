@@ -104,6 +104,12 @@ impl HostFile {
         &self.path
     }
 
+    /// What the last successful read brought; empty after one that failed.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        self.buffer.content()
+    }
+
     /// Its content as of now.
     ///
     /// # Errors
@@ -130,7 +136,10 @@ impl HostFile {
                 self.file = Some(file);
                 Ok(self.buffer.content())
             }
-            Err(source) => Err(HostError::read(&self.path, source)),
+            Err(source) => {
+                self.buffer.filled = 0;
+                Err(HostError::read(&self.path, source))
+            }
         }
     }
 }

@@ -31,6 +31,17 @@ struct Throttle {
     count: HostFile,
 }
 
+/// How often something was slowed down for heat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    /// The package.
+    pub package: u64,
+    /// The core within it; `None` for the package as a whole.
+    pub core: Option<u64>,
+    /// How often, since boot.
+    pub count: u64,
+}
+
 /// The CPUs of the host.
 #[derive(Debug)]
 pub struct Topology {
@@ -73,14 +84,20 @@ impl Topology {
         Ok(&self.cpus)
     }
 
-    /// Shows how often each core (with its number) and each package (without one) was slowed down,
-    /// to the CPUs of the last [`read`](Self::read). Packages come first.
-    pub fn throttles(&mut self, mut show: impl FnMut(u64, Option<u64>, u64)) {
+    /// How often each package (`core` is `None`) and each core was slowed down, as of now: packages
+    /// first. Of the CPUs that the last [`read`](Self::read) found.
+    pub fn throttles(&mut self) -> impl Iterator<Item = Throttled> + Clone {
         for throttle in &mut self.throttles {
-            if let Some(count) = throttle.count.read().ok().and_then(only_number) {
-                show(throttle.package, throttle.core, count);
-            }
+            // One that cannot be read any more has no content.
+            drop(throttle.count.read());
         }
+        self.throttles.iter().filter_map(|throttle| {
+            Some(Throttled {
+                package: throttle.package,
+                core: throttle.core,
+                count: only_number(throttle.count.content())?,
+            })
+        })
     }
 
     fn find(&mut self) -> Result<(), HostError> {
@@ -227,8 +244,10 @@ mod tests {
             online(&mut topology),
             [(0, Some(true)), (1, Some(true)), (10, Some(true))]
         );
-        let mut throttles = Vec::new();
-        topology.throttles(|package, core, count| throttles.push((package, core, count)));
+        let throttles: Vec<_> = topology
+            .throttles()
+            .map(|throttled| (throttled.package, throttled.core, throttled.count))
+            .collect();
         assert_eq!(throttles, [(0, None, 3), (0, Some(0), 5), (0, Some(1), 15)]);
         std::fs::write(cpus.join("cpu10/online"), "0\n").unwrap();
         assert_eq!(

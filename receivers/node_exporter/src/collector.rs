@@ -4,12 +4,13 @@
 use std::time::{Duration, Instant};
 
 use corten_component::CollectRequest;
+use corten_host::HostError;
 use corten_host::families::{Families, Family, Kind};
-use corten_host::{HostError, Roots};
 use corten_pdata::Metrics;
 
 use crate::collectors;
 use crate::config::Config;
+use crate::shared::Sources;
 
 /// One source of the host and the metrics made of it.
 pub(crate) trait Collector: Send {
@@ -22,6 +23,8 @@ pub(crate) struct Emit<'a> {
     families: &'a mut Families,
     /// What is not there by then is left out.
     pub(crate) deadline: Instant,
+    /// The number of this scrape, by which collectors share what they read.
+    pub(crate) scrape: u64,
 }
 
 impl Emit<'_> {
@@ -53,12 +56,13 @@ struct Entry {
 pub(crate) struct Scraper {
     entries: Vec<Entry>,
     families: Families,
+    scrapes: u64,
 }
 
 impl Scraper {
     pub(crate) fn new(config: &Config) -> Self {
         Self::with(
-            collectors::all(config, &config.roots())
+            collectors::all(config, &Sources::new(config.roots()))
                 .into_iter()
                 .filter(|(name, _)| config.runs(name)),
         )
@@ -77,6 +81,7 @@ impl Scraper {
         Self {
             entries,
             families: Families::new("node_exporter", env!("CARGO_PKG_VERSION")),
+            scrapes: 0,
         }
     }
 
@@ -93,6 +98,7 @@ impl Scraper {
     /// The metrics of every collector that the request wants, and how each of them fared.
     pub(crate) fn scrape(&mut self, request: &CollectRequest) -> Metrics {
         self.families.begin();
+        self.scrapes += 1;
         for entry in &mut self.entries {
             entry.ran = None;
             if !request.wants(entry.name) {
@@ -102,6 +108,7 @@ impl Scraper {
             let mut emit = Emit {
                 families: &mut self.families,
                 deadline: request.deadline,
+                scrape: self.scrapes,
             };
             let result = entry.collector.update(&mut emit);
             entry.ran = Some((begin.elapsed(), result.is_ok()));
@@ -181,4 +188,4 @@ pub(crate) fn single(family: Family<'_>, value: f64) {
 }
 
 /// What every collector is made from.
-pub(crate) type Make = fn(&Config, &Roots) -> Box<dyn Collector>;
+pub(crate) type Make = fn(&Config, &Sources) -> Box<dyn Collector>;

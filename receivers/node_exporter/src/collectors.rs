@@ -12,10 +12,9 @@ mod time;
 mod uname;
 mod vmstat;
 
-use corten_host::Roots;
-
 use crate::collector::{Collector, Make};
 use crate::config::Config;
+use crate::shared::Sources;
 
 /// Every collector with its name, in the order in which they run.
 const ALL: [(&str, Make); NAMES.len()] = [
@@ -62,9 +61,9 @@ pub(crate) const ELSEWHERE: &[&str] = &[
 /// All of them, made for this configuration.
 pub(crate) fn all(
     config: &Config,
-    roots: &Roots,
+    sources: &Sources,
 ) -> impl IntoIterator<Item = (&'static str, Box<dyn Collector>)> {
-    ALL.map(|(name, make)| (name, make(config, roots)))
+    ALL.map(|(name, make)| (name, make(config, sources)))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod config;
 mod filter;
 mod metadata;
 mod receiver;
+mod shared;
 
 pub use metadata::METADATA;
 

@@ -3,31 +3,30 @@
 use std::collections::BTreeMap;
 
 use corten_config::types::Regex;
-use corten_host::stat::{CpuTimes, Stat, USER_HZ};
+use corten_host::stat::{CpuTimes, USER_HZ};
 use corten_host::topology::{self, Topology};
 use corten_host::{HostError, HostFile, Roots, cpuinfo, float};
 
 use crate::collector::{Collector, Emit};
 use crate::config::{Config, Cpu};
+use crate::shared::{SharedStat, Sources};
 
-pub(crate) fn make(config: &Config, roots: &Roots) -> Box<dyn Collector> {
+pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(CpuCollector {
         config: config.cpu.clone(),
-        info: HostFile::new(roots.proc("cpuinfo")),
-        file: HostFile::new(roots.proc("stat")),
-        stat: Stat::default(),
+        info: HostFile::new(sources.roots.proc("cpuinfo")),
+        stat: sources.stat.clone(),
         shown: BTreeMap::new(),
-        topology: Topology::new(roots),
+        topology: Topology::new(&sources.roots),
         isolated: None,
-        roots: roots.clone(),
+        roots: sources.roots.clone(),
     })
 }
 
 struct CpuCollector {
     config: Cpu,
     info: HostFile,
-    file: HostFile,
-    stat: Stat,
+    stat: SharedStat,
     /// What was shown last; counters never go back.
     shown: BTreeMap<u32, CpuTimes>,
     topology: Topology,
@@ -54,13 +53,14 @@ impl Collector for CpuCollector {
 
 impl CpuCollector {
     fn update_times(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
-        self.stat.parse(self.file.read()?)?;
-        self.shown
-            .retain(|cpu, _| self.stat.cpus.iter().any(|(online, _)| online == cpu));
-        for (cpu, now) in &self.stat.cpus {
-            let shown = self.shown.entry(*cpu).or_default();
-            *shown = later(shown, now);
-        }
+        let shown = &mut self.shown;
+        self.stat.read(emit.scrape, |stat| {
+            shown.retain(|cpu, _| stat.cpus.iter().any(|(online, _)| online == cpu));
+            for (cpu, now) in &stat.cpus {
+                let shown = shown.entry(*cpu).or_default();
+                *shown = later(shown, now);
+            }
+        })?;
         let mut number = itoa::Buffer::new();
         let mut seconds = emit.counter(
             "node_cpu_seconds_total",
@@ -127,26 +127,28 @@ impl CpuCollector {
             "node_cpu_package_throttles_total",
             "How often each CPU package was slowed down for heat.",
         );
-        self.topology.throttles(|package, core, count| {
-            if core.is_none() {
-                family.add(&[("package", number.format(package))], float(count));
+        let throttles = self.topology.throttles();
+        for throttled in throttles.clone() {
+            if throttled.core.is_none() {
+                let labels = [("package", number.format(throttled.package))];
+                family.add(&labels, float(throttled.count));
             }
-        });
+        }
         family.end();
         let mut family = emit.counter(
             "node_cpu_core_throttles_total",
             "How often each CPU core was slowed down for heat.",
         );
         let mut other = itoa::Buffer::new();
-        self.topology.throttles(|package, core, count| {
-            if let Some(core) = core {
+        for throttled in throttles {
+            if let Some(core) = throttled.core {
                 let labels = [
                     ("core", number.format(core)),
-                    ("package", other.format(package)),
+                    ("package", other.format(throttled.package)),
                 ];
-                family.add(&labels, float(count));
+                family.add(&labels, float(throttled.count));
             }
-        });
+        }
         Ok(())
     }
 

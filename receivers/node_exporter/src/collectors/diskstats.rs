@@ -7,21 +7,22 @@ use corten_host::{Buffer, DeviceNumbers, HostError, HostFile, Roots, float};
 use crate::collector::{Collector, Emit};
 use crate::config::{Config, constant};
 use crate::filter::Filter;
+use crate::shared::Sources;
 
 /// RAM disks, loop devices, floppies and partitions.
 const EXCLUDED: &str = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$";
 
-pub(crate) fn make(config: &Config, roots: &Roots) -> Box<dyn Collector> {
+pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Diskstats {
         filter: Filter::new(
             config.diskstats.device_exclude.as_ref(),
             config.diskstats.device_include.as_ref(),
             Some(constant(EXCLUDED)),
         ),
-        file: HostFile::new(roots.proc("diskstats")),
-        rotational: DeviceNumbers::new(roots.sys("block"), "queue/rotational"),
+        file: HostFile::new(sources.roots.proc("diskstats")),
+        rotational: DeviceNumbers::new(sources.roots.sys("block"), "queue/rotational"),
         udev: Vec::new(),
-        roots: roots.clone(),
+        roots: sources.roots.clone(),
     })
 }
 

@@ -12,12 +12,13 @@ use corten_host::{HostError, Roots, float};
 use crate::collector::{Collector, Emit};
 use crate::config::{Config, constant};
 use crate::filter::Filter;
+use crate::shared::Sources;
 
 const MOUNT_POINTS_EXCLUDED: &str =
     r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)";
 const FS_TYPES_EXCLUDED: &str = r"^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$";
 
-pub(crate) fn make(config: &Config, roots: &Roots) -> Box<dyn Collector> {
+pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
     let config = &config.filesystem;
     Box::new(Filesystem {
         mount_points: Filter::new(
@@ -30,10 +31,10 @@ pub(crate) fn make(config: &Config, roots: &Roots) -> Box<dyn Collector> {
             config.fs_types_include.as_ref(),
             Some(constant(FS_TYPES_EXCLUDED)),
         ),
-        mounts: MountInfo::new(roots),
+        mounts: MountInfo::new(&sources.roots),
         statfs: Statfs::new(config.mount_timeout.into(), config.stat_workers),
         answers: Vec::new(),
-        roots: roots.clone(),
+        roots: sources.roots.clone(),
     })
 }
 

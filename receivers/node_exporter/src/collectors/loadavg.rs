@@ -1,14 +1,15 @@
 //! How much there is to do: `/proc/loadavg`.
 
 use corten_host::loadavg::LoadAverage;
-use corten_host::{HostError, HostFile, Roots};
+use corten_host::{HostError, HostFile};
 
 use crate::collector::{Collector, Emit, single};
 use crate::config::Config;
+use crate::shared::Sources;
 
-pub(crate) fn make(_: &Config, roots: &Roots) -> Box<dyn Collector> {
+pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Loadavg {
-        file: HostFile::new(roots.proc("loadavg")),
+        file: HostFile::new(sources.roots.proc("loadavg")),
     })
 }
 

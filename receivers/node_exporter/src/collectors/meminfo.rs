@@ -1,13 +1,14 @@
 //! How memory is used: `/proc/meminfo`.
 
-use corten_host::{HostError, HostFile, Roots, float, meminfo};
+use corten_host::{HostError, HostFile, float, meminfo};
 
 use crate::collector::{Collector, Emit, single};
 use crate::config::Config;
+use crate::shared::Sources;
 
-pub(crate) fn make(_: &Config, roots: &Roots) -> Box<dyn Collector> {
+pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Meminfo {
-        file: HostFile::new(roots.proc("meminfo")),
+        file: HostFile::new(sources.roots.proc("meminfo")),
     })
 }
 

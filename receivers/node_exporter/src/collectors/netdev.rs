@@ -1,21 +1,22 @@
 //! What the network interfaces carry: `/proc/net/dev` and one counter from `/sys/class/net`.
 
 use corten_host::netdev::{self, Interface, NetDev};
-use corten_host::{DeviceNumbers, HostError, Roots, float};
+use corten_host::{DeviceNumbers, HostError, float};
 
 use crate::collector::{Collector, Emit};
 use crate::config::Config;
 use crate::filter::Filter;
+use crate::shared::Sources;
 
-pub(crate) fn make(config: &Config, roots: &Roots) -> Box<dyn Collector> {
+pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Netdev {
         filter: Filter::new(
             config.netdev.device_exclude.as_ref(),
             config.netdev.device_include.as_ref(),
             None,
         ),
-        file: NetDev::new(roots),
-        no_handler: DeviceNumbers::new(roots.sys("class/net"), "statistics/rx_nohandler"),
+        file: NetDev::new(&sources.roots),
+        no_handler: DeviceNumbers::new(sources.roots.sys("class/net"), "statistics/rx_nohandler"),
     })
 }
 

@@ -2,16 +2,17 @@
 
 use std::time::SystemTime;
 
+use corten_host::HostError;
 use corten_host::clocksource::Clocksources;
 use corten_host::timezone::Offset;
-use corten_host::{HostError, Roots};
 
 use crate::collector::{Collector, Emit, single};
 use crate::config::Config;
+use crate::shared::Sources;
 
-pub(crate) fn make(_: &Config, roots: &Roots) -> Box<dyn Collector> {
+pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Time {
-        sources: Clocksources::new(roots),
+        sources: Clocksources::new(&sources.roots),
     })
 }
 
@@ -38,24 +39,26 @@ impl Collector for Time {
             f64::from(offset.seconds),
         );
         family.end();
+        self.sources.read()?;
         let mut family = emit.gauge(
             "node_time_clocksource_available_info",
             "The clocks that the kernel could tell the time by: always 1.",
         );
-        self.sources.read(|source| {
+        for source in self.sources.iter() {
             for clock in source.available.split_ascii_whitespace() {
                 let labels = [("clocksource", clock), ("device", source.device)];
                 family.add(&labels, 1.0);
             }
-        })?;
+        }
         family.end();
         let mut family = emit.gauge(
             "node_time_clocksource_current_info",
             "The clock that the kernel tells the time by: always 1.",
         );
-        self.sources.read(|source| {
+        for source in self.sources.iter() {
             let labels = [("clocksource", source.current), ("device", source.device)];
             family.add(&labels, 1.0);
-        })
+        }
+        Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! What the kernel is called: `uname(2)`.
 
+use corten_host::HostError;
 use corten_host::uname::Uname;
-use corten_host::{HostError, Roots};
 
 use crate::collector::{Collector, Emit};
 use crate::config::Config;
+use crate::shared::Sources;
 
-pub(crate) fn make(_: &Config, _: &Roots) -> Box<dyn Collector> {
+pub(crate) fn make(_: &Config, _: &Sources) -> Box<dyn Collector> {
     Box::new(UnameCollector)
 }
 

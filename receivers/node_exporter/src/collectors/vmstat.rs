@@ -1,15 +1,16 @@
 //! What the memory management has done: `/proc/vmstat`.
 
 use corten_config::types::Regex;
-use corten_host::{HostError, HostFile, Roots, float, vmstat};
+use corten_host::{HostError, HostFile, float, vmstat};
 
 use crate::collector::{Collector, Emit, single};
 use crate::config::Config;
+use crate::shared::Sources;
 
-pub(crate) fn make(config: &Config, roots: &Roots) -> Box<dyn Collector> {
+pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Vmstat {
         fields: config.vmstat.fields.clone(),
-        file: HostFile::new(roots.proc("vmstat")),
+        file: HostFile::new(sources.roots.proc("vmstat")),
         name: String::new(),
         help: String::new(),
     })
