@@ -209,9 +209,10 @@ impl<'p> Builder<'p> {
                     .map_err(|error| GraphError::new(Kind::Extension, id, error))?;
                 builder.keep(cx, Arc::clone(&made) as Arc<dyn Component>);
                 extensions.insert(id.clone(), made);
+                // The next one may use it: a server of an extension has authenticators too.
+                builder.extensions = Extensions::new(extensions.clone());
             }
         }
-        builder.extensions = Extensions::new(extensions);
         Ok(builder)
     }
 

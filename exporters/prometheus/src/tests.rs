@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use corten_component::{
-    Batch, BoxError, CollectRequest, Component, ComponentId, Consumer, Context, Exporter, Feed,
-    Kind, async_trait,
+    Batch, BoxError, CollectRequest, Component, ComponentId, Consumer, Context, Denied, Exporter,
+    Extension, Extensions, Feed, Health, Kind, ServerAuth, Services, async_trait,
 };
 use corten_pdata::Metrics;
 use corten_pdata::model::ExportMetricsServiceRequest;
@@ -215,6 +215,73 @@ async fn a_failing_receiver_costs_only_itself() {
     exporter.shutdown().await.unwrap();
 }
 
+/// Lets in who says the password.
+struct Door;
+
+impl Component for Door {}
+
+impl Extension for Door {
+    fn server_auth(&self) -> Option<&dyn ServerAuth> {
+        Some(self)
+    }
+}
+
+impl ServerAuth for Door {
+    fn authenticate(&self, headers: &http::HeaderMap) -> Result<(), Denied> {
+        match headers.get("authorization") {
+            Some(said) if said == "swordfish" => Ok(()),
+            _ => Err(Denied {
+                reason: "who are you?".to_owned(),
+                challenge: Some("Basic realm=\"test\""),
+            }),
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_authenticated_are_answered() {
+    let door: Arc<dyn Extension> = Arc::new(Door);
+    let extensions = Extensions::new([("door".parse().unwrap(), door)].into());
+    let yaml = "{endpoint: localhost:0, auth: {authenticator: door}, response_headers: {x-served-by: corten}}";
+    let create = |extensions: Extensions| {
+        let meter = Context::detached(Kind::Exporter, "x".parse().unwrap())
+            .meter()
+            .clone();
+        let id = "prometheus".parse().unwrap();
+        let cx = Context::new(
+            Kind::Exporter,
+            id,
+            extensions,
+            Services::new(),
+            &Health::new(),
+            meter,
+        );
+        Prometheus::create(cx, corten_config::from_str(yaml).unwrap())
+    };
+    assert!(
+        create(Extensions::default()).is_err(),
+        "an authenticator that is not there is no open door"
+    );
+    let exporter = Arc::new(create(extensions).unwrap());
+    Arc::clone(&exporter).start().await.unwrap();
+    let (head, body) = get(&exporter, "/metrics").await;
+    assert!(
+        head.starts_with("http/1.1 401") && head.contains("www-authenticate: basic"),
+        "{head}"
+    );
+    assert_eq!(body, "who are you?");
+    let answer = request(
+        &exporter,
+        "GET /metrics HTTP/1.1\r\nAuthorization: swordfish",
+    )
+    .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("x-served-by: corten"),
+        "{answer}"
+    );
+    exporter.shutdown().await.unwrap();
+}
+
 /// Knows no collectors: brings the same whatever is asked for, as long as something is.
 struct Simple(ComponentId);
 
@@ -316,9 +383,9 @@ async fn exporters_at_one_address_share_it() {
     let other = Context::new(
         Kind::Exporter,
         "prometheus/containers".parse().unwrap(),
-        corten_component::Extensions::default(),
+        Extensions::default(),
         cx.services().clone(),
-        &corten_component::Health::new(),
+        &Health::new(),
         cx.meter().clone(),
     );
     let create = |cx: &Context, path: &str| {
