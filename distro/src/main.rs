@@ -5,6 +5,8 @@ mod cli;
 mod components;
 mod logging;
 mod print;
+#[cfg(test)]
+mod reference;
 mod setup;
 mod telemetry;
 
