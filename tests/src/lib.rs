@@ -16,14 +16,16 @@ mod loki;
 mod metrics;
 mod otlp;
 mod peers;
+mod prometheus;
 
 pub use agent::{Agent, Command};
 pub use http::{Reply, get, post, request};
 pub use kubelet::{ContainerLog, PodLogs};
 pub use metrics::{Metrics, scrape};
 pub use loki::{Entry, FakeLoki, Push, Script};
-pub use otlp::OtlpSink;
+pub use otlp::{OtlpSink, export_traces};
 pub use peers::{Child, Peer, peer, python};
+pub use prometheus::{Prometheus, promtool_check_metrics};
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsS
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{MetricsService, MetricsServiceServer};
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -177,4 +178,21 @@ impl MetricsService for Service {
         state.metrics.push(request.into_inner());
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
+}
+
+/// Sends this over gRPC to `127.0.0.1:port`.
+///
+/// # Errors
+///
+/// What the server answered, or that none did.
+pub fn export_traces(port: u16, request: ExportTraceServiceRequest) -> Result<(), Status> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let client = TraceServiceClient::connect(endpoint).await;
+        let mut client = client
+            .map_err(|error| Status::unavailable(error.to_string()))?
+            .max_encoding_message_size(usize::MAX);
+        client.export(request).await.map(|_| ())
+    })
 }
