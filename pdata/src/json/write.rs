@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use crate::Signal;
 use crate::attributes::write_quoted;
 use crate::rope::Segment;
-use crate::schema::{self, Field, Kind, Message};
-use crate::wire::{Fields, Value, low32, read_varint, zigzag_decode};
+use crate::schema::{self, Kind, Message};
+use crate::wire::{self, Field, Fields, Value, low32, read_varint, zigzag_decode};
 
 /// Text is handed on when so much has gathered.
 const FLUSH_AT: usize = 64 * 1024;
@@ -61,40 +61,47 @@ impl<W: Write> Encoder<'_, W> {
     }
 
     fn message(&mut self, message: &'static Message, raw: &[u8]) -> io::Result<()> {
-        // For a single field its last value, for a repeated one what follows from its first on.
-        let mut found: [Option<(Value<'_>, &[u8])>; 17] = [None; 17];
+        // Where a single field stands last, and where a repeated one begins, plus one.
+        let mut places = [0usize; 17];
         let mut winner = 0;
         let mut fields = Fields::new(raw);
-        let mut here = raw;
+        let mut here = 0;
         while let Some(field) = fields.next() {
             if let Some(known) = message.field(field.number)
-                && let Some(place) = found.get_mut(usize::from(known.number))
+                && let Some(place) = places.get_mut(usize::from(known.number))
             {
                 if known.oneof {
                     winner = known.number;
                 }
-                match place {
-                    Some(_) if known.repeated => {}
-                    place => *place = Some((field.value, here)),
+                if *place == 0 || !known.repeated {
+                    *place = here + 1;
                 }
             }
-            here = fields.rest();
+            here = raw.len() - fields.rest().len();
         }
         self.text.push('{');
         let mut first = true;
         for field in message.fields {
-            let Some(Some((value, from))) = found.get(usize::from(field.number)) else {
+            let place = places.get(usize::from(field.number)).copied();
+            let Some(from) = place.and_then(|place| raw.get(place.checked_sub(1)?..)) else {
                 continue;
             };
             if field.repeated {
                 self.list(field, from, &mut first)?;
-            } else if field.oneof && field.number != winner
-                || !(field.oneof || field.optional) && is_default(field.kind, *value)
-            {
+                continue;
+            }
+            let Some(Field { value, .. }) = Fields::new(from).next() else {
+                continue;
+            };
+            let written = if field.oneof {
+                field.number == winner
             } else {
+                field.optional || !is_default(field.kind, value)
+            };
+            if written {
                 self.name(field, first);
                 first = false;
-                self.value(field.kind, *value)?;
+                self.value(field.kind, value)?;
             }
         }
         self.text.push('}');
@@ -104,13 +111,13 @@ impl<W: Write> Encoder<'_, W> {
         Ok(())
     }
 
-    fn name(&mut self, field: &Field, first: bool) {
+    fn name(&mut self, field: &schema::Field, first: bool) {
         self.text.push_str(if first { "\"" } else { ",\"" });
         self.text.push_str(field.json);
         self.text.push_str("\":");
     }
 
-    fn list(&mut self, field: &Field, from: &[u8], first: &mut bool) -> io::Result<()> {
+    fn list(&mut self, field: &schema::Field, from: &[u8], first: &mut bool) -> io::Result<()> {
         let mut empty = true;
         for occurrence in Fields::new(from) {
             if occurrence.number != u32::from(field.number) {
@@ -137,7 +144,7 @@ impl<W: Write> Encoder<'_, W> {
         Ok(())
     }
 
-    fn element(&mut self, field: &Field, empty: &mut bool, first: &mut bool) {
+    fn element(&mut self, field: &schema::Field, empty: &mut bool, first: &mut bool) {
         if *empty {
             self.name(field, *first);
             self.text.push('[');
@@ -156,10 +163,7 @@ impl<W: Write> Encoder<'_, W> {
             Kind::String => write_quoted(value.text(), &mut self.text),
             Kind::Id => {
                 self.text.push('"');
-                for byte in value.bytes() {
-                    self.text.push(hex_digit(byte >> 4));
-                    self.text.push(hex_digit(byte & 15));
-                }
+                self.hex(value.bytes());
                 self.text.push('"');
             }
             Kind::Bytes => {
@@ -184,6 +188,17 @@ impl<W: Write> Encoder<'_, W> {
             Kind::Double => self.double(value.double()),
         }
         Ok(())
+    }
+
+    fn hex(&mut self, bytes: &[u8]) {
+        let mut digits = [0u8; 32];
+        for part in bytes.chunks(16) {
+            for (byte, digits) in part.iter().zip(digits.as_chunks_mut::<2>().0) {
+                *digits = [hex_digit(byte >> 4), hex_digit(byte & 15)];
+            }
+            let text = digits.get(..2 * part.len()).unwrap_or_default();
+            self.text.push_str(wire::text(text));
+        }
     }
 
     fn quoted(&mut self, digits: &str) {
@@ -243,6 +258,9 @@ fn unpack(kind: Kind, packed: &[u8]) -> Option<(Value<'_>, &[u8])> {
     }
 }
 
-fn hex_digit(value: u8) -> char {
-    char::from_digit(u32::from(value), 16).unwrap_or('0')
+const fn hex_digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' - 10 + value,
+    }
 }
