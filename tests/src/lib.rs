@@ -23,7 +23,7 @@ pub use http::{Reply, get, post, request};
 pub use kubelet::{ContainerLog, PodLogs};
 pub use metrics::{Metrics, scrape};
 pub use loki::{Entry, FakeLoki, Push, Script};
-pub use otlp::{OtlpSink, export_traces};
+pub use otlp::{OtlpSink, Placed, export_traces};
 pub use peers::{Child, Peer, peer, python};
 pub use prometheus::{Prometheus, promtool_check_metrics};
 
