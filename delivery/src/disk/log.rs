@@ -598,6 +598,15 @@ impl Log {
                 self.state.lock().saved = Some(cursor);
             }
         }
+        if !finished.is_empty() {
+            // A file that is open keeps its room, unlinked or not, and a reader that has come to its end would hold it
+            // until something new is written: never, on a full disk.
+            let mut reader = self.reader.lock();
+            let is_done = |at: &ReadAt| finished.iter().any(|file| file.first == at.segment.first);
+            if reader.as_ref().is_some_and(is_done) {
+                *reader = None;
+            }
+        }
         for file in finished {
             match self.directory.remove(&file.name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

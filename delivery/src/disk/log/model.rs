@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use corten_storage::file::{File, Fs, Lock, LockError, Open};
 use parking_lot::Mutex;
@@ -25,6 +25,7 @@ pub(super) enum Fault {
 struct Disk {
     names: BTreeMap<PathBuf, Arc<Mutex<Node>>>,
     synced_names: BTreeMap<PathBuf, Arc<Mutex<Node>>>,
+    removed: Vec<Weak<Mutex<Node>>>,
     fault: Option<Fault>,
     cut_fails: bool,
     held: bool,
@@ -112,6 +113,14 @@ impl ModelFs {
             .collect()
     }
 
+    /// Files without a name that somebody still has open: they take room.
+    pub(super) fn open_without_name(&self) -> usize {
+        let mut disk = self.0.lock();
+        disk.synced_names = disk.names.clone();
+        let removed = disk.removed.iter();
+        removed.filter(|node| node.strong_count() > 0).count()
+    }
+
     fn fault(&self, fault: Fault) -> bool {
         let mut disk = self.0.lock();
         let hit = disk.fault == Some(fault);
@@ -177,10 +186,9 @@ impl Fs for ModelFs {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
-        let removed = disk.names.remove(path);
-        removed
-            .map(drop)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        let removed = disk.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
+        disk.removed.push(Arc::downgrade(&removed));
+        Ok(())
     }
 
     fn lock(&self, _: &Path, owner: &str) -> Result<Box<dyn Lock>, LockError> {

@@ -91,6 +91,26 @@ fn files_go_when_they_are_done_and_their_room_comes_back() {
     assert_eq!(ids(&read_all(&log)), [100, 101, 102]);
 }
 
+/// A full disk becomes emptier only when nobody holds on to what was unlinked.
+#[test]
+fn files_that_are_done_are_let_go() {
+    let fs = ModelFs::default();
+    let log = open(&fs);
+    append(&log, 0..100);
+    fs.fail_next(Fault::Full);
+    let record = [payload(100, 20)];
+    assert!(log.append(&record, &mut Vec::new()).is_err());
+    for (sequence, _) in read_all(&log) {
+        log.acknowledge(sequence);
+    }
+    log.save().unwrap();
+    assert_eq!(fs.contents(".queue").len(), 0, "everything is done");
+    assert_eq!(fs.open_without_name(), 0);
+    fs.heal();
+    append(&log, 101..103);
+    assert_eq!(ids(&read_all(&log)), [101, 102], "it goes on");
+}
+
 #[test]
 fn numbers_are_never_used_twice() {
     let fs = ModelFs::default();
