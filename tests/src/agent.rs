@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,8 @@ pub struct Command {
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     dir: Option<PathBuf>,
+    /// `sh` runs this first, in a mount namespace of its own.
+    first: Option<String>,
 }
 
 impl Default for Command {
@@ -29,7 +31,7 @@ impl Command {
     /// Without arguments: the embedded default.
     #[must_use]
     pub fn new() -> Self {
-        Self { args: Vec::new(), env: Vec::new(), dir: None }
+        Self { args: Vec::new(), env: Vec::new(), dir: None, first: None }
     }
 
     /// With this configuration.
@@ -59,8 +61,27 @@ impl Command {
         self
     }
 
+    /// Mounts a file system of `size` (as `mount -o size=…` takes it) at `at`, which is gone when the agent is, and fills
+    /// it if wanted. Needs root, or user namespaces.
+    #[must_use]
+    pub fn small_disk(mut self, at: &Path, size: &str, full: bool) -> Self {
+        let at = at.display();
+        let fill = if full { format!("; head -c 1G /dev/zero > {at}/fill 2>/dev/null") } else { String::new() };
+        self.first = Some(format!("mount -t tmpfs -o size={size} tmpfs {at}{fill}"));
+        self
+    }
+
     fn build(&self) -> std::process::Command {
-        let mut command = std::process::Command::new(binary());
+        let mut command = match &self.first {
+            None => std::process::Command::new(binary()),
+            Some(first) => {
+                let mut command = std::process::Command::new("unshare");
+                let root = rustix::process::geteuid().is_root();
+                command.arg(if root { "-m" } else { "-rm" });
+                command.args(["sh", "-c", &format!("{first}; exec \"$0\" \"$@\"")]).arg(binary());
+                command
+            }
+        };
         command.args(&self.args).env_remove("RUST_LOG");
         for (name, value) in &self.env {
             command.env(name, value);

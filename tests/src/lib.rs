@@ -10,6 +10,7 @@
 )]
 
 mod agent;
+mod grpc;
 mod http;
 mod kubelet;
 mod loki;
@@ -19,6 +20,7 @@ mod peers;
 mod prometheus;
 
 pub use agent::{Agent, Command};
+pub use grpc::{GrpcStatus, grpc, grpc_frame};
 pub use http::{Reply, get, post, request};
 pub use kubelet::{ContainerLog, PodLogs};
 pub use metrics::{Metrics, scrape};
