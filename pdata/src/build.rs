@@ -212,6 +212,10 @@ impl Containers {
 
     fn finish<S: SignalKind>(mut self) -> Rope<S> {
         self.end_resource();
+        // Growing by doubling may have left nearly as much room again; telemetry may wait for long.
+        if self.out.capacity() > self.out.len() + self.out.len() / 4 {
+            self.out.shrink_to_fit();
+        }
         Segment::new_unchecked(Bytes::from(self.out), self.items).into()
     }
 }

@@ -262,3 +262,80 @@ fn each_segment<'r, S: SignalKind>(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Logs;
+    use crate::build::LogsBuilder;
+
+    fn logs() -> Logs {
+        let mut logs = LogsBuilder::new();
+        logs.resource(|resource| {
+            resource.attribute_str("a", "1").attribute_str("a", "2");
+        });
+        logs.record(|record| {
+            record.attribute_str("a", "1");
+        });
+        logs.record(|record| {
+            record.attribute_str("b", "1");
+        });
+        logs.finish()
+    }
+
+    fn resource_text(logs: &Logs) -> String {
+        let mut text = String::new();
+        let resource = logs.resources().next().unwrap().resource();
+        resource.attributes().write_json(&mut text);
+        text
+    }
+
+    #[test]
+    fn what_does_not_change_is_shared() {
+        let logs = logs();
+        let idle = AttributeEdits::new()
+            .delete("missing")
+            .update("missing", "x")
+            .insert("a", "x")
+            .upsert("c", NewValue::FromAttribute("missing".to_owned()));
+        let at = logs.segments()[0].bytes().as_ptr();
+        for same in [
+            edit_resource_attributes(&logs, &idle),
+            edit_scope_attributes(&logs, &AttributeEdits::new()),
+            edit_record_attributes(&logs, &idle, |record| {
+                record.attributes().get("a").is_some()
+            }),
+            edit_record_attributes(&logs, &AttributeEdits::new().upsert("x", 1), |_| false),
+            retain(&logs, |_| true),
+        ] {
+            assert_eq!(same.segments()[0].bytes().as_ptr(), at);
+        }
+    }
+
+    #[test]
+    fn keys_given_twice() {
+        let edit = |edits| resource_text(&edit_resource_attributes(&logs(), &edits));
+        let edits = AttributeEdits::new;
+        assert_eq!(edit(edits().insert("a", "x")), r#"{"a":"1","a":"2"}"#);
+        assert_eq!(edit(edits().update("a", "x")), r#"{"a":"x"}"#);
+        assert_eq!(edit(edits().upsert("a", 5)), r#"{"a":5}"#);
+        assert_eq!(edit(edits().delete("a")), "{}");
+        assert_eq!(
+            edit(edits().convert("a", |_| Some(true.into()))),
+            r#"{"a":true,"a":true}"#
+        );
+        assert_eq!(
+            edit(edits().delete("a").insert("a", "new").insert("a", "newer")),
+            r#"{"a":"new"}"#
+        );
+    }
+
+    #[test]
+    fn filters_take_empty_containers_along() {
+        let kept = retain(&logs(), |_| false);
+        assert_eq!((kept.items(), kept.bytes_len()), (0, 0));
+        let kept = retain(&logs(), |record| record.attributes().get("b").is_some());
+        assert_eq!(kept.items(), 1);
+        assert_eq!(resource_text(&kept), r#"{"a":"1","a":"2"}"#);
+    }
+}

@@ -312,7 +312,14 @@ fn nested(depth: usize) -> Vec<u8> {
 
 #[test]
 fn nesting_has_an_end() {
-    assert!(Logs::parse(nested(90).into()).is_ok());
+    let deepest = Logs::parse(nested(90).into()).unwrap();
+    let mut text = Vec::new();
+    json::to_json(&deepest, &mut text).unwrap();
+    let again = json::from_json::<corten_pdata::LogsSignal>(&text).unwrap();
+    assert_eq!(again.decode().unwrap(), deepest.decode().unwrap());
+    let mut page = String::new();
+    corten_pdata::text::write_detailed(&deepest.into(), &mut page);
+    assert!(page.contains("Body: Slice([[[["), "{page}");
     let error = Logs::parse(nested(92).into()).unwrap_err();
     assert_eq!(error.what, "messages nest too deeply");
     // A million of them must not exhaust the stack either.
@@ -323,6 +330,25 @@ fn nesting_has_an_end() {
     for signal in Signal::ALL {
         assert!(corten_pdata::validate::validate(signal, &deep).is_err());
     }
+}
+
+/// Merging must take time in proportion to the request, however it is cut up.
+#[test]
+fn merging_many_parts_is_no_trap() {
+    let mut parts = Vec::new();
+    for _ in 0..300_000 {
+        parts.extend_from_slice(&[0xf8, 0x01, 0x01]);
+    }
+    for _ in 0..300_000 {
+        parts.extend_from_slice(&[0x0a, 0x02, 0x10, 0x01]);
+    }
+    let mut bytes = Vec::new();
+    let opened = corten_pdata::wire::open_message(&mut bytes, 1, 4);
+    bytes.extend_from_slice(&parts);
+    corten_pdata::wire::close_message(&mut bytes, opened);
+    let logs = Logs::parse(bytes.into()).unwrap();
+    let resource = logs.resources().next().unwrap().resource();
+    assert_eq!(resource.dropped_attributes_count(), 1);
 }
 
 #[test]

@@ -80,6 +80,12 @@ impl From<i64> for OwnedValue {
     }
 }
 
+impl From<i32> for OwnedValue {
+    fn from(value: i32) -> Self {
+        Self::from(i64::from(value))
+    }
+}
+
 impl From<f64> for OwnedValue {
     fn from(value: f64) -> Self {
         Self::new(&AnyValue::Double(value))

@@ -134,6 +134,10 @@ impl<'a> Splicer<'a> {
             return None;
         }
         self.copy_to(self.input.len());
+        // What a filter has left small must not hold memory for all that there was.
+        if self.out.capacity() > 2 * self.out.len() {
+            self.out.shrink_to_fit();
+        }
         Some(self.out)
     }
 }

@@ -16,6 +16,8 @@ pub(crate) fn normalise(message: &'static Message, bytes: &[u8]) -> Vec<u8> {
 
 fn write(message: &'static Message, bytes: &[u8], out: &mut Vec<u8>) {
     let oneof = winner(message, bytes);
+    // Single message fields that have been written, by number; none has a number above 16.
+    let mut written = 0u32;
     for (position, field) in Fields::new(bytes).enumerate() {
         let known = message.field(field.number);
         let (Some(known), Value::Bytes(payload)) = (known, field.value) else {
@@ -35,7 +37,8 @@ fn write(message: &'static Message, bytes: &[u8], out: &mut Vec<u8>) {
             nest(field.number, nested, payload, out);
         } else if let Some(winner) = oneof.as_ref().filter(|_| known.oneof) {
             nest(field.number, nested, &winner.payload, out);
-        } else if is_first(bytes, field.number, position) {
+        } else if written & 1 << (field.number & 31) == 0 {
+            written |= 1 << (field.number & 31);
             let merged = joined(bytes, field.number);
             nest(field.number, nested, &merged, out);
         }
@@ -88,12 +91,6 @@ fn superseded(
     message.merging_oneof
         && known.is_some_and(|known| known.oneof)
         && winner.is_some_and(|winner| winner.position != position)
-}
-
-fn is_first(bytes: &[u8], number: u32, position: usize) -> bool {
-    Fields::new(bytes)
-        .position(|field| field.number == number)
-        .is_some_and(|first| first == position)
 }
 
 fn joined(bytes: &[u8], number: u32) -> Vec<u8> {
