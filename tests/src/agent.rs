@@ -31,7 +31,12 @@ impl Command {
     /// Without arguments: the embedded default.
     #[must_use]
     pub fn new() -> Self {
-        Self { args: Vec::new(), env: Vec::new(), dir: None, first: None }
+        Self {
+            args: Vec::new(),
+            env: Vec::new(),
+            dir: None,
+            first: None,
+        }
     }
 
     /// With this configuration.
@@ -66,7 +71,11 @@ impl Command {
     #[must_use]
     pub fn small_disk(mut self, at: &Path, size: &str, full: bool) -> Self {
         let at = at.display();
-        let fill = if full { format!("; head -c 1G /dev/zero > {at}/fill 2>/dev/null") } else { String::new() };
+        let fill = if full {
+            format!("; head -c 1G /dev/zero > {at}/fill 2>/dev/null")
+        } else {
+            String::new()
+        };
         self.first = Some(format!("mount -t tmpfs -o size={size} tmpfs {at}{fill}"));
         self
     }
@@ -78,7 +87,9 @@ impl Command {
                 let mut command = std::process::Command::new("unshare");
                 let root = rustix::process::geteuid().is_root();
                 command.arg(if root { "-m" } else { "-rm" });
-                command.args(["sh", "-c", &format!("{first}; exec \"$0\" \"$@\"")]).arg(binary());
+                command
+                    .args(["sh", "-c", &format!("{first}; exec \"$0\" \"$@\"")])
+                    .arg(binary());
                 command
             }
         };
@@ -172,7 +183,12 @@ impl Agent {
     pub fn wait_for_line(&mut self, text: &str) -> String {
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
         loop {
-            let found = self.lines.lock().iter().find(|line| line.contains(text)).cloned();
+            let found = self
+                .lines
+                .lock()
+                .iter()
+                .find(|line| line.contains(text))
+                .cloned();
             if let Some(line) = found {
                 return line;
             }

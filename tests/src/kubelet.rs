@@ -37,14 +37,20 @@ impl PodLogs {
     /// Below `root`.
     #[must_use]
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), containers: Vec::new() }
+        Self {
+            root: root.to_owned(),
+            containers: Vec::new(),
+        }
     }
 
     /// A new container; answers its number.
     pub fn add(&mut self, namespace: &str, pod: &str, container: &str) -> usize {
         let number = self.containers.len();
         let uid = format!("0f3c6cb2-5d2c-4a9e-9d6c-{number:012}");
-        let dir = self.root.join(format!("{namespace}_{pod}_{uid}")).join(container);
+        let dir = self
+            .root
+            .join(format!("{namespace}_{pod}_{uid}"))
+            .join(container);
         std::fs::create_dir_all(&dir).unwrap();
         let file = create(&dir);
         self.containers.push(ContainerLog {
@@ -75,19 +81,30 @@ impl PodLogs {
     /// How many lines a reader has to find.
     #[must_use]
     pub fn lines(&self) -> usize {
-        self.containers.iter().map(|container| container.expected.len()).sum()
+        self.containers
+            .iter()
+            .map(|container| container.expected.len())
+            .sum()
     }
 
     /// Loki has every line exactly once, in order, with its time, its labels and its stream.
     pub fn assert_exactly(&self, loki: &FakeLoki) {
         let streams = loki.streams();
         let labels: Vec<String> = self.containers.iter().map(ContainerLog::labels).collect();
-        for unknown in streams.keys().filter(|stream| !labels.contains(stream)) {
-            panic!("nobody wrote the stream {unknown}; written were {labels:#?}");
-        }
-        for container in self.containers.iter().filter(|container| !container.expected.is_empty()) {
+        let unknown = streams.keys().find(|stream| !labels.contains(stream));
+        assert_eq!(
+            unknown, None,
+            "a stream that nobody wrote; written were {labels:#?}"
+        );
+        for container in self
+            .containers
+            .iter()
+            .filter(|container| !container.expected.is_empty())
+        {
             let labels = container.labels();
-            let got = streams.get(&labels).unwrap_or_else(|| panic!("{labels} is not in Loki"));
+            let got = streams
+                .get(&labels)
+                .unwrap_or_else(|| panic!("{labels} is not in Loki"));
             for (at, (entry, expected)) in got.iter().zip(&container.expected).enumerate() {
                 container.assert_is(entry, expected, at);
             }
@@ -99,9 +116,15 @@ impl PodLogs {
     /// equal in every field.
     pub fn assert_at_least(&self, loki: &FakeLoki) {
         let streams = loki.streams();
-        for container in self.containers.iter().filter(|container| !container.expected.is_empty()) {
+        for container in self
+            .containers
+            .iter()
+            .filter(|container| !container.expected.is_empty())
+        {
             let labels = container.labels();
-            let got = streams.get(&labels).unwrap_or_else(|| panic!("{labels} is not in Loki"));
+            let got = streams
+                .get(&labels)
+                .unwrap_or_else(|| panic!("{labels} is not in Loki"));
             let mut first = Vec::new();
             for entry in got {
                 if !first.contains(entry) {
@@ -183,15 +206,27 @@ impl ContainerLog {
         assert_eq!(&entry.line, line, "{place}");
         assert_eq!(&entry.timestamp, time, "time of {place}");
         let metadata = |name: &str| entry.metadata.get(name).map(String::as_str);
-        assert_eq!(metadata("log_iostream"), Some(*stream), "{place}: {entry:?}");
-        assert_eq!(metadata("k8s_pod_uid"), Some(self.uid.as_str()), "{place}: {entry:?}");
+        assert_eq!(
+            metadata("log_iostream"),
+            Some(*stream),
+            "{place}: {entry:?}"
+        );
+        assert_eq!(
+            metadata("k8s_pod_uid"),
+            Some(self.uid.as_str()),
+            "{place}: {entry:?}"
+        );
         let path = metadata("log_file_path").unwrap_or_default();
         assert!(path.contains(&self.uid), "{place}: {entry:?}");
     }
 }
 
 fn create(dir: &Path) -> File {
-    OpenOptions::new().append(true).create_new(true).open(dir.join("0.log")).unwrap()
+    OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .open(dir.join("0.log"))
+        .unwrap()
 }
 
 /// A time within the hour that begins at `BEGIN`, as containerd writes it.
@@ -199,5 +234,9 @@ fn rfc3339(time: i128) -> String {
     let since = time - BEGIN * 1_000_000_000;
     let (seconds, nanos) = (since / 1_000_000_000, since % 1_000_000_000);
     assert!(seconds < 3600, "more lines than this clock has time for");
-    format!("2026-01-05T10:{:02}:{:02}.{nanos:09}Z", seconds / 60, seconds % 60)
+    format!(
+        "2026-01-05T10:{:02}:{:02}.{nanos:09}Z",
+        seconds / 60,
+        seconds % 60
+    )
 }

@@ -63,13 +63,22 @@ impl Script {
     /// This status and nothing kept.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self { status, body: String::new(), headers: Vec::new(), keeps: false, drops: None }
+        Self {
+            status,
+            body: String::new(),
+            headers: Vec::new(),
+            keeps: false,
+            drops: None,
+        }
     }
 
     /// With this body.
     #[must_use]
     pub fn body(self, body: impl Into<String>) -> Self {
-        Self { body: body.into(), ..self }
+        Self {
+            body: body.into(),
+            ..self
+        }
     }
 
     /// With this header.
@@ -82,7 +91,11 @@ impl Script {
     /// Loki's partial refusal: what does not contain `text` is kept whatever the status is.
     #[must_use]
     pub fn keeps_without(self, text: &str) -> Self {
-        Self { keeps: true, drops: Some(text.to_owned()), ..self }
+        Self {
+            keeps: true,
+            drops: Some(text.to_owned()),
+            ..self
+        }
     }
 }
 
@@ -155,7 +168,11 @@ impl FakeLoki {
     pub fn start_on(port: u16) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let (port, runtime) = listen(port, &state);
-        Self { port, state, runtime: Some(runtime) }
+        Self {
+            port,
+            state,
+            runtime: Some(runtime),
+        }
     }
 
     /// Stops listening: connections are closed, new ones are refused. What was kept stays.
@@ -244,7 +261,10 @@ fn listen(port: u16, state: &Arc<Mutex<State>>) -> (u16, tokio::runtime::Runtime
         .unwrap();
     let port = listener.local_addr().unwrap().port();
     let shared = Arc::clone(state);
-    #[expect(clippy::disallowed_methods, reason = "ends with the runtime that it runs on")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends with the runtime that it runs on"
+    )]
     runtime.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let state = Arc::clone(&shared);
@@ -280,7 +300,10 @@ async fn answer(
     } else if let Some(status) = state.down {
         Script::status(status)
     } else {
-        let kept = Script { keeps: true, ..Script::status(204) };
+        let kept = Script {
+            keeps: true,
+            ..Script::status(204)
+        };
         state.script.pop_front().unwrap_or(kept)
     };
     let mut status = script.status;
@@ -300,7 +323,11 @@ async fn answer(
             }
         }
     }
-    state.pushes.push(Push { body, headers, status });
+    state.pushes.push(Push {
+        body,
+        headers,
+        status,
+    });
     Ok(reply(&Script { status, ..script }))
 }
 

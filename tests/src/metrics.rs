@@ -40,7 +40,9 @@ impl Metrics {
                 let before = metrics.types.insert(name.to_owned(), kind.to_owned());
                 assert_eq!(before, None, "{name} has two types");
             } else if !line.is_empty() && !line.starts_with('#') {
-                metrics.samples.push(sample(line).unwrap_or_else(|| panic!("no sample: {line}")));
+                metrics
+                    .samples
+                    .push(sample(line).unwrap_or_else(|| panic!("no sample: {line}")));
             }
         }
         metrics
@@ -61,12 +63,18 @@ impl Metrics {
         self.find(name, labels).sum()
     }
 
-    fn find<'a>(&'a self, name: &'a str, labels: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = f64> + 'a {
+    fn find<'a>(
+        &'a self,
+        name: &'a str,
+        labels: &'a [(&'a str, &'a str)],
+    ) -> impl Iterator<Item = f64> + 'a {
         self.samples
             .iter()
             .filter(move |(sample, of, _)| {
                 sample == name
-                    && labels.iter().all(|(name, value)| of.get(*name).is_some_and(|of| of == value))
+                    && labels
+                        .iter()
+                        .all(|(name, value)| of.get(*name).is_some_and(|of| of == value))
             })
             .map(|(_, _, value)| *value)
     }
@@ -87,7 +95,10 @@ impl Metrics {
     /// Every family that has a sample.
     #[must_use]
     pub fn families(&self) -> BTreeSet<String> {
-        self.samples.iter().map(|(name, ..)| self.family(name).to_owned()).collect()
+        self.samples
+            .iter()
+            .map(|(name, ..)| self.family(name).to_owned())
+            .collect()
     }
 }
 
@@ -112,10 +123,10 @@ fn sample(line: &str) -> Option<(String, BTreeMap<String, String>, f64)> {
                 }
             };
             labels.insert(label.to_owned(), value);
-            rest = &after[end + 1..];
+            rest = after.get(end + 1..)?;
             rest = rest.strip_prefix(',').unwrap_or(rest);
         }
-        rest = &rest[1..];
+        rest = rest.get(1..)?;
     }
     let value = rest.split_ascii_whitespace().next()?;
     Some((name.to_owned(), labels, value.parse().ok()?))

@@ -11,13 +11,25 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{MetricsService, MetricsServiceServer};
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -81,7 +93,11 @@ impl OtlpSink {
     pub fn start_on(port: u16) -> Self {
         let state = Arc::default();
         let (port, runtime) = serve_grpc(port, &state);
-        Self { port, state, runtime: Some(runtime) }
+        Self {
+            port,
+            state,
+            runtime: Some(runtime),
+        }
     }
 
     /// Starts an HTTP endpoint (`POST /v1/traces` and its like, protobuf) on a free port.
@@ -89,7 +105,11 @@ impl OtlpSink {
     pub fn start_http() -> Self {
         let state = Arc::default();
         let (port, runtime) = serve_http(&state);
-        Self { port, state, runtime: Some(runtime) }
+        Self {
+            port,
+            state,
+            runtime: Some(runtime),
+        }
     }
 
     /// Stops listening: connections are closed, new ones are refused. What was kept stays.
@@ -142,14 +162,23 @@ impl OtlpSink {
     /// Every span that was kept.
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
-        self.placed().into_iter().map(|placed| placed.span).collect()
+        self.placed()
+            .into_iter()
+            .map(|placed| placed.span)
+            .collect()
     }
 
     /// Every span that was kept, with its resource and its scope.
     #[must_use]
     pub fn placed(&self) -> Vec<Placed> {
         let mut placed = Vec::new();
-        for resource in self.state.lock().traces.iter().flat_map(|request| &request.resource_spans) {
+        for resource in self
+            .state
+            .lock()
+            .traces
+            .iter()
+            .flat_map(|request| &request.resource_spans)
+        {
             for scope in &resource.scope_spans {
                 placed.extend(scope.spans.iter().map(|span| Placed {
                     resource: resource.resource.clone(),
@@ -218,7 +247,10 @@ fn serve_http(state: &Arc<Mutex<State>>) -> (u16, tokio::runtime::Runtime) {
         .unwrap();
     let port = listener.local_addr().unwrap().port();
     let shared = Arc::clone(state);
-    #[expect(clippy::disallowed_methods, reason = "ends with the runtime that it runs on")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends with the runtime that it runs on"
+    )]
     runtime.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let state = Arc::clone(&shared);
@@ -239,13 +271,24 @@ async fn answer(
 ) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     #[expect(clippy::disallowed_methods, reason = "a test's own server")]
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let body = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or_default())
+    };
     let plain = match header("content-encoding") {
         None | Some("identity") => body.to_vec(),
         Some("gzip") => {
             let mut plain = Vec::new();
-            flate2::read::GzDecoder::new(&*body).read_to_end(&mut plain).unwrap();
+            flate2::read::GzDecoder::new(&*body)
+                .read_to_end(&mut plain)
+                .unwrap();
             plain
         }
         Some(other) => panic!("the content encoding {other}"),
@@ -262,7 +305,10 @@ async fn answer(
         },
     };
     let reply = http::Response::builder().status(status);
-    Ok(reply.header("content-type", "application/x-protobuf").body(Full::default()).unwrap())
+    Ok(reply
+        .header("content-type", "application/x-protobuf")
+        .body(Full::default())
+        .unwrap())
 }
 
 fn keep<T: prost::Message + Default>(body: &[u8], kept: &mut Vec<T>) -> u16 {
@@ -320,7 +366,10 @@ impl MetricsService for Service {
 ///
 /// What the server answered, or that none did.
 pub fn export_traces(port: u16, request: ExportTraceServiceRequest) -> Result<(), Status> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let endpoint = format!("http://127.0.0.1:{port}");
         let client = TraceServiceClient::connect(endpoint).await;

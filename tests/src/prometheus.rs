@@ -39,20 +39,30 @@ impl Prometheus {
             let reply = http::get(port, "/-/ready").ok()?;
             (reply.status == 200).then_some(())
         });
-        Self { port, _process: process, _storage: storage }
+        Self {
+            port,
+            _process: process,
+            _storage: storage,
+        }
     }
 
     /// What an instant query answers: labels and value.
     #[must_use]
     pub fn query(&self, expression: &str) -> Vec<(BTreeMap<String, String>, f64)> {
-        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let encoded: String = expression
+            .bytes()
+            .map(|byte| format!("%{byte:02X}"))
+            .collect();
         let reply = http::get(self.port, &format!("/api/v1/query?query={encoded}")).unwrap();
         let answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!(answer["status"], "success", "{expression}: {answer}");
         let vector = answer["data"]["result"].as_array().unwrap();
         let sample = |sample: &serde_json::Value| {
             let labels = serde_json::from_value(sample["metric"].clone()).unwrap();
-            (labels, sample["value"][1].as_str().unwrap().parse().unwrap())
+            (
+                labels,
+                sample["value"][1].as_str().unwrap().parse().unwrap(),
+            )
         };
         vector.iter().map(sample).collect()
     }
@@ -86,6 +96,9 @@ pub fn promtool_check_metrics(body: &[u8]) -> Vec<String> {
     let said = String::from_utf8_lossy(&output.stderr);
     // 3 is for lints, 1 for what is no exposition.
     let code = output.status.code();
-    assert!(matches!(code, Some(0 | 3)), "promtool cannot read it:\n{said}");
+    assert!(
+        matches!(code, Some(0 | 3)),
+        "promtool cannot read it:\n{said}"
+    );
     said.lines().map(str::to_owned).collect()
 }

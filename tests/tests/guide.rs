@@ -39,8 +39,16 @@ fn span(name: &str) -> ExportTraceServiceRequest {
         end_time_unix_nano: 1_767_607_200_250_000_000,
         ..Span::default()
     };
-    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
-    ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }
+    let scope_spans = vec![ScopeSpans {
+        spans: vec![span],
+        ..ScopeSpans::default()
+    }];
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            scope_spans,
+            ..ResourceSpans::default()
+        }],
+    }
 }
 
 #[test]
@@ -66,11 +74,26 @@ fn one_process_does_the_whole_job() {
     logs.assert_exactly(&loki);
     export_traces(GRPC, span("over gRPC")).unwrap();
     let headers = [("content-type", "application/x-protobuf")];
-    let reply = post(HTTP, "/v1/traces", &headers, &span("over HTTP").encode_to_vec()).unwrap();
+    let reply = post(
+        HTTP,
+        "/v1/traces",
+        &headers,
+        &span("over HTTP").encode_to_vec(),
+    )
+    .unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let names = || tempo.spans().into_iter().map(|span| span.name).collect::<BTreeSet<_>>();
+    let names = || {
+        tempo
+            .spans()
+            .into_iter()
+            .map(|span| span.name)
+            .collect::<BTreeSet<_>>()
+    };
     wait_for("both spans", SOON, || (names().len() == 2).then_some(()));
-    assert_eq!(names(), BTreeSet::from(["over HTTP".to_owned(), "over gRPC".to_owned()]));
+    assert_eq!(
+        names(),
+        BTreeSet::from(["over HTTP".to_owned(), "over gRPC".to_owned()])
+    );
 
     // Metrics, as Prometheus has them.
     for job in ["alloy", "cadvisor", "corten"] {
@@ -79,22 +102,46 @@ fn one_process_does_the_whole_job() {
             (up.first()?.1 == 1.0).then_some(up)
         });
         assert_eq!(up.len(), 1, "{up:?}");
-        let instance = if job == "alloy" { "k8s-worker1" } else { "127.0.0.1:12345" };
-        assert_eq!(up[0].0["instance"], instance, "the label that Prometheus was told");
+        let instance = if job == "alloy" {
+            "k8s-worker1"
+        } else {
+            "127.0.0.1:12345"
+        };
+        assert_eq!(
+            up[0].0["instance"], instance,
+            "the label that Prometheus was told"
+        );
     }
-    let node = |name: &str| prometheus.wait_for(&format!("{name}{{job=\"alloy\", instance=\"k8s-worker1\"}}"));
+    let node = |name: &str| {
+        prometheus.wait_for(&format!(
+            "{name}{{job=\"alloy\", instance=\"k8s-worker1\"}}"
+        ))
+    };
     let modes: BTreeSet<_> = node("node_cpu_seconds_total")
         .into_iter()
         .map(|(labels, _)| labels["mode"].clone())
         .collect();
     assert_eq!(modes.len(), 8, "{modes:?}");
     assert!(node("node_memory_MemAvailable_bytes")[0].1 > 1e6);
-    assert!(node("node_filesystem_size_bytes").iter().any(|(labels, size)| labels["mountpoint"] == "/" && *size > 1e6));
+    assert!(
+        node("node_filesystem_size_bytes")
+            .iter()
+            .any(|(labels, size)| labels["mountpoint"] == "/" && *size > 1e6)
+    );
     assert_eq!(node("node_load1").len(), 1);
     assert!(node("node_uname_info")[0].0.contains_key("nodename"));
-    assert!(!prometheus.wait_for("container_cpu_usage_seconds_total{job=\"cadvisor\"}").is_empty());
-    assert!(!prometheus.wait_for("container_memory_working_set_bytes{job=\"cadvisor\"}").is_empty());
-    let accepted = prometheus.wait_for("otelcol_receiver_accepted_log_records{job=\"corten\", receiver=\"file_log\"}");
+    assert!(
+        !prometheus
+            .wait_for("container_cpu_usage_seconds_total{job=\"cadvisor\"}")
+            .is_empty()
+    );
+    assert!(
+        !prometheus
+            .wait_for("container_memory_working_set_bytes{job=\"cadvisor\"}")
+            .is_empty()
+    );
+    let accepted = prometheus
+        .wait_for("otelcol_receiver_accepted_log_records{job=\"corten\", receiver=\"file_log\"}");
     assert_eq!(accepted.len(), 1, "{accepted:?}");
 
     // What Prometheus's own tool thinks of what was scraped.
@@ -104,7 +151,10 @@ fn one_process_does_the_whole_job() {
         let mut complaints = promtool_check_metrics(&reply.body);
         complaints.retain(|complaint| !is_others_name(complaint));
         assert_eq!(complaints, [""; 0], "{path}");
-        assert!(!Metrics::parse(&reply.text()).samples.is_empty(), "{path} is empty");
+        assert!(
+            !Metrics::parse(&reply.text()).samples.is_empty(),
+            "{path} is empty"
+        );
     }
     for path in ["/-/ready", "/-/healthy"] {
         assert_eq!(get(ADMIN, path).unwrap().status, 200, "{path}");
@@ -118,7 +168,9 @@ fn is_others_name(complaint: &str) -> bool {
     let (name, complaint) = complaint.split_once(' ').unwrap();
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     match complaint {
-        "metric names should be written in 'snake_case' not 'camelCase'" => begins(&["node_memory_"]),
+        "metric names should be written in 'snake_case' not 'camelCase'" => {
+            begins(&["node_memory_"])
+        }
         "counter metrics should have \"_total\" suffix" => {
             begins(&["container_memory_failcnt", "otelcol_", "corten_"])
         }
@@ -131,15 +183,29 @@ fn is_others_name(complaint: &str) -> bool {
 fn the_built_in_configuration_is_the_guides() {
     let plain = |path: &std::path::Path| {
         let text = std::fs::read_to_string(path).unwrap();
-        let lines = text.lines().map(|line| line.split_once('#').map_or(line, |(code, _)| code).trim_end());
-        lines.filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        let lines = text.lines().map(|line| {
+            line.split_once('#')
+                .map_or(line, |(code, _)| code)
+                .trim_end()
+        });
+        lines
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let guide = plain(&case("guide").join("corten.yaml"));
     assert!(guide.len() > 60, "{guide:?}");
-    assert_eq!(plain(&repository().join("distro/configs/kubernetes-node.yaml")), guide);
+    assert_eq!(
+        plain(&repository().join("distro/configs/kubernetes-node.yaml")),
+        guide
+    );
     // Both are read to the same settings.
     let printed = |uri: &std::ffi::OsStr| {
-        let (status, out, err) = Command::new().arg("print-config").arg("--config").arg(uri).output();
+        let (status, out, err) = Command::new()
+            .arg("print-config")
+            .arg("--config")
+            .arg(uri)
+            .output();
         assert!(status.success(), "{err}");
         out
     };

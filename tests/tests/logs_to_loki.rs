@@ -27,7 +27,12 @@ impl Node {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let logs = PodLogs::new(&dir.path().join("pods"));
-        Self { logs, dir, loki: FakeLoki::start(), admin: free_port() }
+        Self {
+            logs,
+            dir,
+            loki: FakeLoki::start(),
+            admin: free_port(),
+        }
     }
 
     fn agent(&self) -> Command {
@@ -62,7 +67,8 @@ impl Node {
         self.logs.add("shop", "web-7d4b9c", "app");
         self.logs.add("shop", "web-7d4b9c", "sidecar");
         self.logs.add("shop", "db-0", "postgres");
-        self.logs.add("kube-system", "coredns-5d78c9869d-abcde", "coredns");
+        self.logs
+            .add("kube-system", "coredns-5d78c9869d-abcde", "coredns");
     }
 
     /// The pods' lines of before are in Loki, and the agent runs.
@@ -96,13 +102,17 @@ fn every_line_arrives_once_and_in_order() {
     node.write("while it runs", 50);
     node.wait();
     let loki = &node.loki;
-    node.logs.container(2).torn("a line that is written in two halves", || {
-        // The first half was there while other lines came through.
-        loki.wait_for_lines(lines + 201, SOON);
-    });
+    node.logs
+        .container(2)
+        .torn("a line that is written in two halves", || {
+            // The first half was there while other lines came through.
+            loki.wait_for_lines(lines + 201, SOON);
+        });
     // A pod that is new, and a file that rotates with a line half written in parts.
     let late = node.logs.add("batch", "job-1", "run");
-    node.logs.container(late).out("the first line of a pod that came late");
+    node.logs
+        .container(late)
+        .out("the first line of a pod that came late");
     let web = node.logs.container(0);
     web.write("stdout", 'P', "begun before the rotation, ");
     web.rotate();
@@ -150,7 +160,11 @@ fn a_kill_loses_nothing() {
     node.write("after the last", 10);
     let complete = || {
         let streams = node.loki.streams();
-        let last = |labels: &String| streams[labels].iter().any(|entry| entry.line.contains("after the last 9"));
+        let last = |labels: &String| {
+            streams[labels]
+                .iter()
+                .any(|entry| entry.line.contains("after the last 9"))
+        };
         streams.keys().all(last).then_some(())
     };
     wait_for("the last line of every stream", SOON, complete);
@@ -169,7 +183,13 @@ fn an_outage_delays_and_loses_nothing() {
     node.loki.open();
     node.logs.container(1).rotate();
     node.write("while Loki answers 503", 100);
-    let refused = || node.loki.pushes().iter().filter(|push| push.status == 503).count();
+    let refused = || {
+        node.loki
+            .pushes()
+            .iter()
+            .filter(|push| push.status == 503)
+            .count()
+    };
     wait_for("several attempts", SOON, || (refused() >= 4).then_some(()));
     node.loki.down(None);
     node.wait();
@@ -188,7 +208,10 @@ fn a_stop_during_an_outage_keeps_everything_for_the_next_start() {
     let asked = std::time::Instant::now();
     assert!(agent.stop().success(), "it ends within its grace period");
     let took = asked.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}: what a file keeps is not waited for");
+    assert!(
+        took < Duration::from_secs(2),
+        "{took:?}: what a file keeps is not waited for"
+    );
     node.loki.down(None);
     let agent = node.agent().start();
     node.wait();
@@ -212,12 +235,16 @@ fn a_partial_refusal_is_counted_and_not_sent_again() {
          entry with timestamp 2026-01-05 10:00:00.004 +0000 UTC ignored, {reason},\n\
          user 'fake', total ignored: 2 out of 5 for stream: {labels}"
     );
-    node.loki.script([Script::status(400).body(body).keeps_without("late")]);
+    node.loki
+        .script([Script::status(400).body(body).keeps_without("late")]);
     let agent = node.agent().start();
     node.loki.wait_for_lines(3, SOON);
     node.logs.container(web).out("good 4");
     node.loki.wait_for_lines(4, SOON);
-    let kept: Vec<_> = node.loki.streams()[&labels].iter().map(|entry| entry.line.clone()).collect();
+    let kept: Vec<_> = node.loki.streams()[&labels]
+        .iter()
+        .map(|entry| entry.line.clone())
+        .collect();
     assert_eq!(kept, ["good 1", "good 2", "good 3", "good 4"]);
     // Counted when Loki's answer was read, which is a moment after it was given.
     let own = || scrape(node.admin, "/metrics");
@@ -226,9 +253,19 @@ fn a_partial_refusal_is_counted_and_not_sent_again() {
     wait_for("four lines are counted as sent", SOON, || {
         (count("otelcol_exporter_sent_log_records", &rejected[..1]) == Some(4.0)).then_some(())
     });
-    assert_eq!(count("corten_exporter_rejected_items", &rejected), Some(2.0));
-    assert_eq!(count("otelcol_exporter_send_failed_log_records", &rejected[..1]), Some(2.0));
-    assert!(agent.log().contains("too_far_behind"), "it is told:\n{}", agent.log());
+    assert_eq!(
+        count("corten_exporter_rejected_items", &rejected),
+        Some(2.0)
+    );
+    assert_eq!(
+        count("otelcol_exporter_send_failed_log_records", &rejected[..1]),
+        Some(2.0)
+    );
+    assert!(
+        agent.log().contains("too_far_behind"),
+        "it is told:\n{}",
+        agent.log()
+    );
     assert!(agent.stop().success());
     assert_eq!(node.loki.pushes().len(), 2, "nothing was sent again");
 }
@@ -245,13 +282,22 @@ fn a_rate_limit_is_answered_with_identical_bytes() {
     let begun = std::time::Instant::now();
     let agent = node.agent().start();
     node.wait();
-    assert!(begun.elapsed() >= Duration::from_secs(2), "Retry-After was not heeded");
+    assert!(
+        begun.elapsed() >= Duration::from_secs(2),
+        "Retry-After was not heeded"
+    );
     assert!(agent.stop().success());
     let pushes = node.loki.pushes();
-    let bodies: Vec<_> = pushes.iter().filter(|push| push.status == 429).map(|push| &push.body).collect();
+    let bodies: Vec<_> = pushes
+        .iter()
+        .filter(|push| push.status == 429)
+        .map(|push| &push.body)
+        .collect();
     assert_eq!(bodies.len(), 2);
     for body in bodies {
-        let again = pushes.iter().any(|push| push.status == 204 && push.body == *body);
+        let again = pushes
+            .iter()
+            .any(|push| push.status == 204 && push.body == *body);
         assert!(again, "what was refused came again in other bytes");
     }
     node.logs.assert_exactly(&node.loki);
@@ -262,14 +308,29 @@ fn a_body_that_is_too_large_is_split() {
     let mut node = Node::new();
     node.pods();
     node.write("much at once", 300);
-    node.loki.script([Script::status(413).body("request body too large")]);
+    node.loki
+        .script([Script::status(413).body("request body too large")]);
     let agent = node.agent().start();
     node.wait();
     assert!(agent.stop().success());
     node.logs.assert_exactly(&node.loki);
     let pushes = node.loki.pushes();
     let refused = pushes.iter().find(|push| push.status == 413).unwrap();
-    let entries = |push: &corten_tests::Push| push.streams().iter().map(|(_, entries)| entries.len()).sum::<usize>();
-    let most = pushes.iter().filter(|push| push.status == 204).map(entries).max().unwrap();
-    assert!(most < entries(refused), "{most} entries after {} were too many", entries(refused));
+    let entries = |push: &corten_tests::Push| {
+        push.streams()
+            .iter()
+            .map(|(_, entries)| entries.len())
+            .sum::<usize>()
+    };
+    let most = pushes
+        .iter()
+        .filter(|push| push.status == 204)
+        .map(entries)
+        .max()
+        .unwrap();
+    assert!(
+        most < entries(refused),
+        "{most} entries after {} were too many",
+        entries(refused)
+    );
 }

@@ -13,7 +13,16 @@ use std::time::{Duration, Instant};
 use corten_tests::{Child, Command, Metrics, Peer, case, free_port, get, peer, scrape, wait_for};
 
 const COLLECTORS: [&str; 10] = [
-    "cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev", "stat", "time", "uname", "vmstat",
+    "cpu",
+    "diskstats",
+    "filesystem",
+    "loadavg",
+    "meminfo",
+    "netdev",
+    "stat",
+    "time",
+    "uname",
+    "vmstat",
 ];
 /// Both are given the same choice: their defaults differ, by version and by Debian's patches.
 const MOUNT_POINTS_EXCLUDE: &str = "^/(dev|proc|sys|tmp)($|/)";
@@ -36,23 +45,71 @@ use Change::{Gone, Label, New, Values};
 
 /// What changed, and why. Families that a host has not are no contradiction.
 const CHANGES: &[(Change, &str)] = &[
-    (Gone("node_memory_KReclaimable_bytes"), "1.9 reads /proc/meminfo by a fixed list of names"),
-    (Gone("node_memory_SecPageTables_bytes"), "1.9 reads /proc/meminfo by a fixed list of names"),
-    (Gone("node_memory_FileHugePages_bytes"), "1.9 reads /proc/meminfo by a fixed list of names"),
-    (Gone("node_memory_FilePmdMapped_bytes"), "1.9 reads /proc/meminfo by a fixed list of names"),
-    (Gone("node_memory_Hugetlb_bytes"), "1.9 reads /proc/meminfo by a fixed list of names"),
-    (Gone("node_memory_Balloon_bytes"), "1.9 reads /proc/meminfo by a fixed list of names"),
-    (Gone("node_memory_Unaccepted_bytes"), "1.9 reads /proc/meminfo by a fixed list of names"),
-    (Gone("promhttp_metric_handler_errors_total"), "tells about Go's HTTP handler, not about the host"),
-    (New("node_filesystem_mount_info"), "1.8: which device is mounted where"),
-    (New("node_filesystem_purgeable_bytes"), "1.9: only Darwin has values for it"),
+    (
+        Gone("node_memory_KReclaimable_bytes"),
+        "1.9 reads /proc/meminfo by a fixed list of names",
+    ),
+    (
+        Gone("node_memory_SecPageTables_bytes"),
+        "1.9 reads /proc/meminfo by a fixed list of names",
+    ),
+    (
+        Gone("node_memory_FileHugePages_bytes"),
+        "1.9 reads /proc/meminfo by a fixed list of names",
+    ),
+    (
+        Gone("node_memory_FilePmdMapped_bytes"),
+        "1.9 reads /proc/meminfo by a fixed list of names",
+    ),
+    (
+        Gone("node_memory_Hugetlb_bytes"),
+        "1.9 reads /proc/meminfo by a fixed list of names",
+    ),
+    (
+        Gone("node_memory_Balloon_bytes"),
+        "1.9 reads /proc/meminfo by a fixed list of names",
+    ),
+    (
+        Gone("node_memory_Unaccepted_bytes"),
+        "1.9 reads /proc/meminfo by a fixed list of names",
+    ),
+    (
+        Gone("promhttp_metric_handler_errors_total"),
+        "tells about Go's HTTP handler, not about the host",
+    ),
+    (
+        New("node_filesystem_mount_info"),
+        "1.8: which device is mounted where",
+    ),
+    (
+        New("node_filesystem_purgeable_bytes"),
+        "1.9: only Darwin has values for it",
+    ),
     (New("node_cpu_online"), "1.9: CPUs can be taken offline"),
-    (New("node_disk_info"), "1.4 and later, where udev's data or the queue's attributes can be read"),
-    (Label("node_filesystem_", "device_error"), "1.7: why the device could not be read"),
-    (Label("node_disk_info", "rotational"), "1.9: whether the disk turns"),
-    (Label("node_exporter_build_info", "tags"), "1.6: how it was built"),
-    (Values("node_exporter_build_info"), "who was built, and when"),
-    (Values("node_scrape_collector_duration_seconds"), "how long each took"),
+    (
+        New("node_disk_info"),
+        "1.4 and later, where udev's data or the queue's attributes can be read",
+    ),
+    (
+        Label("node_filesystem_", "device_error"),
+        "1.7: why the device could not be read",
+    ),
+    (
+        Label("node_disk_info", "rotational"),
+        "1.9: whether the disk turns",
+    ),
+    (
+        Label("node_exporter_build_info", "tags"),
+        "1.6: how it was built",
+    ),
+    (
+        Values("node_exporter_build_info"),
+        "who was built, and when",
+    ),
+    (
+        Values("node_scrape_collector_duration_seconds"),
+        "how long each took",
+    ),
 ];
 
 type Series = BTreeMap<(String, BTreeMap<String, String>), f64>;
@@ -73,10 +130,18 @@ impl Pair {
             .arg(format!("--web.listen-address=127.0.0.1:{old}"))
             .arg("--web.disable-exporter-metrics")
             .arg("--collector.disable-defaults")
-            .arg(format!("--collector.filesystem.mount-points-exclude={MOUNT_POINTS_EXCLUDE}"))
-            .arg(format!("--collector.filesystem.fs-types-exclude={FS_TYPES_EXCLUDE}"))
-            .arg(format!("--collector.netdev.device-exclude={NETDEV_EXCLUDE}"))
-            .arg(format!("--collector.diskstats.device-exclude={DISK_EXCLUDE}"))
+            .arg(format!(
+                "--collector.filesystem.mount-points-exclude={MOUNT_POINTS_EXCLUDE}"
+            ))
+            .arg(format!(
+                "--collector.filesystem.fs-types-exclude={FS_TYPES_EXCLUDE}"
+            ))
+            .arg(format!(
+                "--collector.netdev.device-exclude={NETDEV_EXCLUDE}"
+            ))
+            .arg(format!(
+                "--collector.diskstats.device-exclude={DISK_EXCLUDE}"
+            ))
             .args(COLLECTORS.map(|collector| format!("--collector.{collector}")));
         let node_exporter = Child::start(&mut node_exporter);
         let agent = Command::new()
@@ -88,8 +153,15 @@ impl Pair {
             .env("DISK_EXCLUDE", DISK_EXCLUDE)
             .env("PORT", new.to_string())
             .start();
-        wait_for("node_exporter answers", Duration::from_secs(10), || get(old, "/metrics").ok());
-        Self { _node_exporter: node_exporter, _agent: agent, old, new }
+        wait_for("node_exporter answers", Duration::from_secs(10), || {
+            get(old, "/metrics").ok()
+        });
+        Self {
+            _node_exporter: node_exporter,
+            _agent: agent,
+            old,
+            new,
+        }
     }
 
     /// node_exporter, Corten, node_exporter again.
@@ -99,15 +171,21 @@ impl Pair {
 }
 
 fn gone(family: &str) -> bool {
-    CHANGES.iter().any(|(change, _)| matches!(change, Gone(name) if *name == family))
+    CHANGES
+        .iter()
+        .any(|(change, _)| matches!(change, Gone(name) if *name == family))
 }
 
 fn new(family: &str) -> bool {
-    CHANGES.iter().any(|(change, _)| matches!(change, New(name) if *name == family))
+    CHANGES
+        .iter()
+        .any(|(change, _)| matches!(change, New(name) if *name == family))
 }
 
 fn has_values(family: &str) -> bool {
-    !CHANGES.iter().any(|(change, _)| matches!(change, Values(name) if *name == family))
+    !CHANGES
+        .iter()
+        .any(|(change, _)| matches!(change, Values(name) if *name == family))
 }
 
 /// The series by name and labels, without what changed.
@@ -126,7 +204,10 @@ fn series(metrics: &Metrics) -> Series {
             }
         }
         if name == "node_exporter_build_info" {
-            labels = labels.into_keys().map(|label| (label, String::new())).collect();
+            labels = labels
+                .into_keys()
+                .map(|label| (label, String::new()))
+                .collect();
         }
         series.insert((name.clone(), labels), *value);
     }
@@ -138,19 +219,41 @@ fn families_types_and_labels_are_node_exporters() {
     let pair = Pair::start();
     let [old, corten, _] = pair.read();
     let (old_families, families) = (old.families(), corten.families());
-    let missing: BTreeSet<_> = old_families.difference(&families).filter(|family| !gone(family)).collect();
-    assert_eq!(missing, BTreeSet::new(), "families that only node_exporter has");
-    let more: BTreeSet<_> = families.difference(&old_families).filter(|family| !new(family)).collect();
+    let missing: BTreeSet<_> = old_families
+        .difference(&families)
+        .filter(|family| !gone(family))
+        .collect();
+    assert_eq!(
+        missing,
+        BTreeSet::new(),
+        "families that only node_exporter has"
+    );
+    let more: BTreeSet<_> = families
+        .difference(&old_families)
+        .filter(|family| !new(family))
+        .collect();
     assert_eq!(more, BTreeSet::new(), "families that only Corten has");
     assert!(families.len() > 100, "{families:?}");
     for family in old_families.intersection(&families) {
-        assert_eq!(old.types.get(family), corten.types.get(family), "the type of {family}");
+        assert_eq!(
+            old.types.get(family),
+            corten.types.get(family),
+            "the type of {family}"
+        );
     }
     let (old, corten) = (series(&old), series(&corten));
     let keys = |series: &Series| series.keys().cloned().collect::<BTreeSet<_>>();
     let (old, corten) = (keys(&old), keys(&corten));
-    assert_eq!(old.difference(&corten).collect::<Vec<_>>(), Vec::<&_>::new(), "series that only node_exporter has");
-    assert_eq!(corten.difference(&old).collect::<Vec<_>>(), Vec::<&_>::new(), "series that only Corten has");
+    assert_eq!(
+        old.difference(&corten).collect::<Vec<_>>(),
+        Vec::<&_>::new(),
+        "series that only node_exporter has"
+    );
+    assert_eq!(
+        corten.difference(&old).collect::<Vec<_>>(),
+        Vec::<&_>::new(),
+        "series that only Corten has"
+    );
 }
 
 /// A value agrees when it is between those that node_exporter told right before and right after, give or take a percent
@@ -171,7 +274,9 @@ fn values_are_node_exporters() {
             keys.map(|key| (key.clone(), String::new())).collect()
         });
         let disagrees = still.into_keys().filter_map(|key| {
-            let (Some(first), Some(value), Some(last)) = (before.get(&key), corten.get(&key), after.get(&key)) else {
+            let (Some(first), Some(value), Some(last)) =
+                (before.get(&key), corten.get(&key), after.get(&key))
+            else {
                 return Some((key, "it is not everywhere".to_owned()));
             };
             let slack = if types.get(&key.0).is_some_and(|kind| kind == "counter") {
@@ -207,7 +312,8 @@ fn constants_are_equal() {
     ] {
         let of = |series: &Series| {
             let of = series.iter().filter(|((name, _), _)| name == family);
-            of.map(|(key, value)| (key.clone(), value.to_bits())).collect::<BTreeMap<_, _>>()
+            of.map(|(key, value)| (key.clone(), value.to_bits()))
+                .collect::<BTreeMap<_, _>>()
         };
         assert!(!of(&old).is_empty(), "{family} is not there");
         assert_eq!(of(&old), of(&corten), "{family}");

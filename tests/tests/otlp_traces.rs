@@ -11,9 +11,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use corten_tests::{Agent, Command, OtlpSink, Placed, case, export_traces, free_port, post, python, scrape, wait_for};
+use corten_tests::{
+    Agent, Command, OtlpSink, Placed, case, export_traces, free_port, post, python, scrape,
+    wait_for,
+};
 use opentelemetry::trace::{
-    Event, Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceState, Tracer, TracerProvider,
+    Event, Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceState,
+    Tracer, TracerProvider,
 };
 use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, Value};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -38,7 +42,8 @@ struct Setup {
 impl Setup {
     fn start() -> Self {
         let (grpc, http) = (free_port(), free_port());
-        let (direct, behind_grpc, behind_http) = (OtlpSink::start(), OtlpSink::start(), OtlpSink::start_http());
+        let (direct, behind_grpc, behind_http) =
+            (OtlpSink::start(), OtlpSink::start(), OtlpSink::start_http());
         let agent = Command::new()
             .arg("--config")
             .arg(case("otlp_traces").join("corten.yaml"))
@@ -47,7 +52,14 @@ impl Setup {
             .env("GRPC_BACKEND", behind_grpc.port().to_string())
             .env("HTTP_BACKEND", behind_http.port().to_string())
             .start();
-        Self { _agent: agent, grpc, http, direct, behind_grpc, behind_http }
+        Self {
+            _agent: agent,
+            grpc,
+            http,
+            direct,
+            behind_grpc,
+            behind_http,
+        }
     }
 
     /// Waits for `spans` spans everywhere, and compares.
@@ -55,7 +67,9 @@ impl Setup {
         let sinks = [&self.direct, &self.behind_grpc, &self.behind_http];
         for (sink, name) in sinks.iter().zip(["directly", "over gRPC", "over HTTP"]) {
             let arrived = || sink.placed().len();
-            wait_for(&format!("{spans} spans {name}"), SOON, || (arrived() >= spans).then_some(()));
+            wait_for(&format!("{spans} spans {name}"), SOON, || {
+                (arrived() >= spans).then_some(())
+            });
             assert_eq!(arrived(), spans, "{name}");
         }
         let [direct, grpc, http] = sinks.map(by_id);
@@ -99,23 +113,62 @@ fn pythons_spans_are_equal_in_every_field() {
         .arg(format!("http=http://127.0.0.1:{}/v1/traces", setup.http))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let spans = setup.compare(2 * (1 + 5 + 1 + 600));
 
     // The application really used what it is there for.
-    let has = |what: &str, check: &dyn Fn(&Placed) -> bool| assert!(spans.iter().any(check), "no span with {what}");
+    let has = |what: &str, check: &dyn Fn(&Placed) -> bool| {
+        assert!(spans.iter().any(check), "no span with {what}")
+    };
     has("events", &|placed| placed.span.events.len() == 2);
-    has("dropped events", &|placed| placed.span.dropped_events_count == 2);
-    has("dropped attributes", &|placed| placed.span.dropped_attributes_count == 10);
-    has("a link", &|placed| placed.span.links.iter().any(|link| !link.attributes.is_empty()));
-    has("a state", &|placed| placed.span.trace_state.contains("opaque"));
-    has("a status", &|placed| placed.span.status.as_ref().is_some_and(|status| status.message.contains("世界")));
-    has("an exception", &|placed| placed.span.events.iter().any(|event| event.name == "exception"));
+    has("dropped events", &|placed| {
+        placed.span.dropped_events_count == 2
+    });
+    has("dropped attributes", &|placed| {
+        placed.span.dropped_attributes_count == 10
+    });
+    has("a link", &|placed| {
+        placed
+            .span
+            .links
+            .iter()
+            .any(|link| !link.attributes.is_empty())
+    });
+    has("a state", &|placed| {
+        placed.span.trace_state.contains("opaque")
+    });
+    has("a status", &|placed| {
+        placed
+            .span
+            .status
+            .as_ref()
+            .is_some_and(|status| status.message.contains("世界"))
+    });
+    has("an exception", &|placed| {
+        placed
+            .span
+            .events
+            .iter()
+            .any(|event| event.name == "exception")
+    });
     has("a parent", &|placed| !placed.span.parent_span_id.is_empty());
-    has("a resource of its own", &|placed| placed.resource_schema.ends_with("1.21.0"));
-    has("a scope with a schema", &|placed| placed.scope_schema.ends_with("1.24.0"));
-    has("a scope with attributes", &|placed| !placed.scope.as_ref().unwrap().attributes.is_empty());
-    let root = spans.iter().find(|placed| placed.span.name.starts_with("POST")).unwrap();
+    has("a resource of its own", &|placed| {
+        placed.resource_schema.ends_with("1.21.0")
+    });
+    has("a scope with a schema", &|placed| {
+        placed.scope_schema.ends_with("1.24.0")
+    });
+    has("a scope with attributes", &|placed| {
+        !placed.scope.as_ref().unwrap().attributes.is_empty()
+    });
+    let root = spans
+        .iter()
+        .find(|placed| placed.span.name.starts_with("POST"))
+        .unwrap();
     let attributes = root.span.attributes.iter();
     let values = attributes.filter_map(|attribute| attribute.value.as_ref()?.value.as_ref());
     let all = ["array", "bool", "bytes", "double", "int", "map", "string"];
@@ -140,18 +193,31 @@ impl opentelemetry_http::HttpClient for Blocking {
             .iter()
             .map(|(name, value)| Ok((name.as_str(), value.to_str()?)))
             .collect::<Result<_, http::header::ToStrError>>()?;
-        let reply = post(parts.uri.port_u16().unwrap(), parts.uri.path(), &headers, &body)?;
-        Ok(http::Response::builder().status(reply.status).body(reply.body.into())?)
+        let reply = post(
+            parts.uri.port_u16().unwrap(),
+            parts.uri.path(),
+            &headers,
+            &body,
+        )?;
+        Ok(http::Response::builder()
+            .status(reply.status)
+            .body(reply.body.into())?)
     }
 }
 
 #[test]
 fn rusts_spans_are_equal_in_every_field() {
     let setup = Setup::start();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     let entered = runtime.enter();
     let grpc = |port: u16| {
-        let exporter = SpanExporter::builder().with_tonic().with_endpoint(format!("http://127.0.0.1:{port}"));
+        let exporter = SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(format!("http://127.0.0.1:{port}"));
         exporter.with_timeout(SOON).build().unwrap()
     };
     let over_http = SpanExporter::builder()
@@ -163,7 +229,10 @@ fn rusts_spans_are_equal_in_every_field() {
         .unwrap();
     let resource = Resource::builder_empty()
         .with_service_name("rust shop")
-        .with_attributes([KeyValue::new("zones", Value::Array(Array::String(vec!["a".into(), "b".into()])))])
+        .with_attributes([KeyValue::new(
+            "zones",
+            Value::Array(Array::String(vec!["a".into(), "b".into()])),
+        )])
         .build();
     let provider = SdkTracerProvider::builder()
         .with_resource(resource)
@@ -179,13 +248,23 @@ fn rusts_spans_are_equal_in_every_field() {
         .build();
     let tracer = provider.tracer_with_scope(scope);
     let state = TraceState::from_key_value([("vendor", "value")]).unwrap();
-    let remote = SpanContext::new(0x1234_u128.into(), 0x99_u64.into(), TraceFlags::SAMPLED, true, state);
+    let remote = SpanContext::new(
+        0x1234_u128.into(),
+        0x99_u64.into(),
+        TraceFlags::SAMPLED,
+        true,
+        state,
+    );
     let parent = Context::new().with_remote_span_context(remote.clone());
     let begin = SystemTime::UNIX_EPOCH + Duration::new(1_767_607_200, 123_456_789);
     for number in 0..20_i64 {
         let mut span = tracer
             .span_builder(format!("spän {number}"))
-            .with_kind(if number % 2 == 0 { SpanKind::Client } else { SpanKind::Server })
+            .with_kind(if number % 2 == 0 {
+                SpanKind::Client
+            } else {
+                SpanKind::Server
+            })
             .with_start_time(begin)
             .with_attributes([
                 KeyValue::new("number", number),
@@ -193,10 +272,23 @@ fn rusts_spans_are_equal_in_every_field() {
                 KeyValue::new("even", number % 2 == 0),
                 KeyValue::new("list", Value::Array(Array::F64(vec![0.5, -0.0]))),
             ])
-            .with_events(vec![Event::new("event", begin, vec![KeyValue::new("key", "値")], 1)])
-            .with_links(vec![Link::new(remote.clone(), vec![KeyValue::new("link", "yes")], 2)])
+            .with_events(vec![Event::new(
+                "event",
+                begin,
+                vec![KeyValue::new("key", "値")],
+                1,
+            )])
+            .with_links(vec![Link::new(
+                remote.clone(),
+                vec![KeyValue::new("link", "yes")],
+                2,
+            )])
             .start_with_context(&tracer, &parent);
-        span.set_status(if number % 3 == 0 { Status::error("broken") } else { Status::Ok });
+        span.set_status(if number % 3 == 0 {
+            Status::error("broken")
+        } else {
+            Status::Ok
+        });
         span.end_with_timestamp(begin + Duration::from_nanos(42));
     }
     provider.force_flush().unwrap();
@@ -218,8 +310,16 @@ fn numbered(number: usize) -> ExportTraceServiceRequest {
         end_time_unix_nano: 1_767_607_200_000_000_001,
         ..Span::default()
     };
-    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
-    ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }
+    let scope_spans = vec![ScopeSpans {
+        spans: vec![span],
+        ..ScopeSpans::default()
+    }];
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            scope_spans,
+            ..ResourceSpans::default()
+        }],
+    }
 }
 
 /// What was acknowledged while the backend was away is on disk: SIGKILL takes none of it.
@@ -237,7 +337,9 @@ fn acknowledged_spans_survive_an_outage_and_a_kill() {
         .env("STATE_DIR", state.path());
     let agent = command.start();
     export_traces(port, numbered(0)).unwrap();
-    wait_for("the first span", SOON, || (backend.spans().len() == 1).then_some(()));
+    wait_for("the first span", SOON, || {
+        (backend.spans().len() == 1).then_some(())
+    });
 
     // The backend goes; applications go on, four at a time, until the agent is killed under them.
     backend.close();
@@ -252,12 +354,18 @@ fn acknowledged_spans_survive_an_outage_and_a_kill() {
             }
             acknowledged
         };
-        let senders: Vec<_> = (0..4).map(|number| scope.spawn(move || sender(number))).collect();
+        let senders: Vec<_> = (0..4)
+            .map(|number| scope.spawn(move || sender(number)))
+            .collect();
         wait_for("some are taken over", SOON, || {
-            (scrape(admin, "/metrics").sum("otelcol_receiver_accepted_spans", &[]) >= 60.0).then_some(())
+            (scrape(admin, "/metrics").sum("otelcol_receiver_accepted_spans", &[]) >= 60.0)
+                .then_some(())
         });
         agent.kill();
-        senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect::<BTreeSet<_>>()
+        senders
+            .into_iter()
+            .flat_map(|sender| sender.join().unwrap())
+            .collect::<BTreeSet<_>>()
     });
     assert!(acknowledged.len() >= 55, "{acknowledged:?}");
     assert_eq!(backend.spans().len(), 1, "the backend was away");
@@ -265,10 +373,26 @@ fn acknowledged_spans_survive_an_outage_and_a_kill() {
     let agent = command.start();
     export_traces(port, numbered(1_000_000)).unwrap();
     backend.open();
-    let arrived = || backend.spans().into_iter().map(|span| span.name).collect::<BTreeSet<_>>();
-    let wanted: BTreeSet<_> = acknowledged.iter().chain(&[0, 1_000_000]).map(|number| format!("span {number}")).collect();
-    wait_for("everything that was acknowledged", SOON, || arrived().is_superset(&wanted).then_some(()));
+    let arrived = || {
+        backend
+            .spans()
+            .into_iter()
+            .map(|span| span.name)
+            .collect::<BTreeSet<_>>()
+    };
+    let wanted: BTreeSet<_> = acknowledged
+        .iter()
+        .chain(&[0, 1_000_000])
+        .map(|number| format!("span {number}"))
+        .collect();
+    wait_for("everything that was acknowledged", SOON, || {
+        arrived().is_superset(&wanted).then_some(())
+    });
     assert!(agent.stop().success());
     // At most one request per sender was stored and not acknowledged before the kill.
-    assert!(arrived().len() <= wanted.len() + 4, "{:?}", arrived().difference(&wanted));
+    assert!(
+        arrived().len() <= wanted.len() + 4,
+        "{:?}",
+        arrived().difference(&wanted)
+    );
 }
