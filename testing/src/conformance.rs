@@ -94,7 +94,11 @@ pub async fn conforms(factory: Factory, yaml: &str) {
     bounded(name, "shutdown", limit, component.shutdown()).await;
     bounded(name, "second shutdown", limit, component.shutdown()).await;
 
-    let unknown = format!("{}\nno_such_field: 1\n", yaml.trim_end());
+    let unknown = match yaml.trim_end().strip_suffix('}') {
+        Some("{") => "{no_such_field: 1}".to_owned(),
+        Some(flow) if yaml.trim_start().starts_with('{') => format!("{flow}, no_such_field: 1}}"),
+        _ => format!("{}\nno_such_field: 1\n", yaml.trim_end()),
+    };
     let problems = match decode(&factory, &unknown) {
         Ok(_) => String::new(),
         Err(problems) => problems,
