@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use corten_tests::{
-    Agent, Command, FakeLoki, OtlpSink, PodLogs, Reply, case, export_traces, free_port, grpc,
+    Agent, Command, FakeLoki, OtlpSink, PodLogs, Reply, case, export_traces, free_port, get, grpc,
     grpc_frame, post, request, scrape, wait_for,
 };
 use flate2::Compression;
@@ -378,6 +378,19 @@ fn an_unreachable_loki_refuses_and_loses_nothing() {
     let grown = agent.resident().saturating_sub(before) >> 20;
     assert!(grown < 60, "resident memory grew by {grown} MiB");
 
+    let readiness = |status: u16, text: &str| {
+        wait_for(&format!("{status} {text}"), SOON, || {
+            let reply = get(admin, "/-/ready").unwrap();
+            (reply.status == status && reply.text().contains(text)).then_some(())
+        });
+    };
+    readiness(503, "loki");
+    assert_eq!(
+        get(admin, "/-/healthy").unwrap().status,
+        200,
+        "a restart would not help"
+    );
+
     loki.open();
     let arrived = || {
         let entries = loki.streams().into_values().flatten();
@@ -386,6 +399,7 @@ fn an_unreachable_loki_refuses_and_loses_nothing() {
     wait_for("everything that was accepted", SOON, || {
         (arrived().len() >= accepted.len()).then_some(())
     });
+    readiness(200, "ready");
     assert!(agent.stop().success());
     assert_eq!(arrived().len(), accepted.len(), "each once");
     assert_eq!(arrived().into_iter().collect::<BTreeSet<_>>(), accepted);

@@ -138,6 +138,8 @@ fn a_restart_neither_loses_nor_repeats() {
     node.write("while it is away", 20);
     node.logs.container(1).rotate();
     node.write("after a rotation nobody saw", 20);
+    node.logs.container(1).rotate();
+    node.write("after two", 20);
     let agent = node.agent().start();
     node.write("while it runs again", 20);
     node.wait();
@@ -153,6 +155,9 @@ fn a_kill_loses_nothing() {
         // Somewhere in the middle: some of these lines are in Loki, some are not.
         node.loki.wait_for_lines(node.loki.lines() + 1, SOON);
         agent.kill();
+        // Rotated while nobody looks.
+        node.logs.container(1).rotate();
+        node.write("while it is dead", 5);
         agent = node.agent().start();
     }
     agent.kill();
