@@ -31,6 +31,7 @@ pub use prometheus::{Prometheus, promtool_check_metrics};
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The repository.
@@ -48,11 +49,21 @@ pub fn case(name: &str) -> PathBuf {
     repository().join("tests/cases").join(name)
 }
 
-/// A port on 127.0.0.1 that nobody listened on a moment ago.
+/// A port on 127.0.0.1 that nobody listened on a moment ago, below those that the kernel gives to outgoing connections:
+/// those could take it meanwhile, and whoever connects to one of them while nobody listens can end up with itself.
+///
+/// # Panics
+///
+/// When none of many is free.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(7919);
+    (0..1000)
+        .map(|_| begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000)
+        .map(|offset| 20_000 + u16::try_from(offset).unwrap())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a port between 20000 and 30000")
 }
 
 /// Polls until `check` answers something, for at most `within`.

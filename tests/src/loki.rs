@@ -160,7 +160,7 @@ impl FakeLoki {
     /// Starts on a free port.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_on(0)
+        Self::start_on(crate::free_port())
     }
 
     /// Starts on this port.

@@ -85,7 +85,7 @@ impl OtlpSink {
     /// Starts on a free port.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_on(0)
+        Self::start_on(crate::free_port())
     }
 
     /// Starts on this port.
@@ -104,7 +104,7 @@ impl OtlpSink {
     #[must_use]
     pub fn start_http() -> Self {
         let state = Arc::default();
-        let (port, runtime) = serve_http(&state);
+        let (port, runtime) = serve_http(crate::free_port(), &state);
         Self {
             port,
             state,
@@ -240,10 +240,10 @@ fn serve_grpc(port: u16, state: &Arc<Mutex<State>>) -> (u16, tokio::runtime::Run
     (port, runtime)
 }
 
-fn serve_http(state: &Arc<Mutex<State>>) -> (u16, tokio::runtime::Runtime) {
+fn serve_http(port: u16, state: &Arc<Mutex<State>>) -> (u16, tokio::runtime::Runtime) {
     let runtime = runtime();
     let listener = runtime
-        .block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))
+        .block_on(tokio::net::TcpListener::bind(("127.0.0.1", port)))
         .unwrap();
     let port = listener.local_addr().unwrap().port();
     let shared = Arc::clone(state);
