@@ -188,8 +188,9 @@ impl Choice {
             for (name, texts) in self.texts() {
                 for text in texts {
                     if let Err(error) = Regex::new(text) {
-                        at.field(name)
-                            .error(format!("has an entry that is no regular expression: {error}"));
+                        at.field(name).error(format!(
+                            "has an entry that is no regular expression: {error}"
+                        ));
                     }
                 }
             }
@@ -197,8 +198,9 @@ impl Choice {
         if let Some(severity) = &self.log_severity_number
             && severity.min.number().is_none()
         {
-            at.field("log_severity_number")
-                .error("has a min that is no severity: a number up to 24, or a name such as INFO or WARN2");
+            at.field("log_severity_number").error(
+                "has a min that is no severity: a number up to 24, or a name such as INFO or WARN2",
+            );
         }
     }
 }
