@@ -373,7 +373,14 @@ impl Listener {
             bound.kill.clone(),
         );
         bound.tasks.spawn("listener", connections.accept(socket));
-        tracing::info!(component = self.share.owner, address = %listen.address, port = local.map(|l| l.port()), "listening");
+        match local {
+            Some(local) => {
+                tracing::info!(component = self.share.owner, address = %local, "listening");
+            }
+            None => {
+                tracing::info!(component = self.share.owner, address = %listen.address, "listening");
+            }
+        }
         Ok(bound)
     }
 
