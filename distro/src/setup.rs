@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use corten_component::{Health, Services};
 use corten_config::model::Model;
-use corten_config::{Document, Problem, Problems, Process, Severity, Sources};
+use corten_config::{Document, Map, Problem, Problems, Process, Severity, Sources};
 use corten_pipeline::{Graph, Plan, Registry, Surroundings};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::metrics::noop::NoopMeterProvider;
@@ -60,7 +60,8 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<Loaded, String> {
 pub(crate) fn check(args: &ConfigArgs, problems: &mut Problems) -> (Document, Model, Option<Plan>) {
     gates(&args.feature_gates, problems);
     let document = sources(args, problems).resolve(&Process, problems);
-    if problems.has_errors() && document.root().is_null() {
+    let empty = document.root().as_map().is_none_or(Map::is_empty);
+    if problems.has_errors() && empty {
         // Nothing could be read: that it lacks everything need not be said as well.
         let model = document.model(&mut Problems::new());
         return (document, model, None);
