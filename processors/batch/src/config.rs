@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Config {
-    /// How long the first item of a batch waits for others before the batch goes on. `0s` sends
-    /// everything at once.
+    /// How long the first item of a batch waits for others before the batch goes on. A batch that
+    /// nothing is added to for a tenth of this goes on as well: its senders wait for their answers
+    /// and send no more until they have them. `0s` sends everything at once.
     pub(crate) timeout: Duration,
     /// A batch goes on as soon as it has this many items (log records, data points or spans).
     pub(crate) send_batch_size: usize,

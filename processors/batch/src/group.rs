@@ -5,6 +5,7 @@ use std::sync::Arc;
 use corten_component::{Batch, ClientMetadata, Consumer, Refused};
 use corten_pdata::Data;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// What keeps batches apart. Two callers' data is merged only when their keys are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub(crate) struct Group {
     metadata: Arc<ClientMetadata>,
     parts: Vec<Part>,
     items: usize,
+    /// When the last part came.
+    last: Instant,
 }
 
 impl Group {
@@ -61,11 +64,17 @@ impl Group {
             metadata: Arc::clone(&batch.metadata),
             parts: Vec::new(),
             items: 0,
+            last: Instant::now(),
         }
     }
 
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// When the last part came.
+    pub(crate) fn last(&self) -> Instant {
+        self.last
     }
 
     /// Items waiting.
@@ -84,6 +93,7 @@ impl Group {
                     .map(|(name, value)| (name.as_str(), value.as_str())),
             ));
         }
+        self.last = Instant::now();
         let (tell, answer) = oneshot::channel();
         self.items += data.items();
         self.parts.push(Part { data, tell });

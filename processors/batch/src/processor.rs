@@ -11,10 +11,14 @@ use corten_component::{
 use corten_pdata::Data;
 use futures_util::poll;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::group::{Answer, Group, Key};
 use crate::metadata::{Metrics, Trigger};
+
+/// A batch that nothing was added to for this part of its timeout goes on.
+const QUIET: u32 = 10;
 
 /// The processor; a handle on what its timers share.
 pub(crate) struct BatchProcessor(Arc<Shared>);
@@ -170,18 +174,39 @@ impl Shared {
         max > 0 && group.items() >= max
     }
 
+    /// Sends the group when its first item has waited for the timeout, or when nothing has been
+    /// added for a tenth of it: callers wait for their answers, so nothing more is likely to come
+    /// from them until they have one.
     fn start_timer(self: &Arc<Self>, number: u64) {
         let shared = Arc::clone(self);
         let stopping = self.tasks.stopping();
         // Also without a timeout: the caller that should send the group may stop waiting first.
         let timeout = self.timeout.max(Duration::from_millis(1));
+        let until = Instant::now() + timeout;
+        let work = async move {
+            while let Some(last) = shared.last_of(number) {
+                let due = until.min(last + timeout / QUIET);
+                if due <= Instant::now() {
+                    return shared.send(number, Trigger::Timeout).await;
+                }
+                tokio::time::sleep_until(due).await;
+            }
+        };
         self.tasks.spawn("batch timeout", async move {
             tokio::select! {
-                () = tokio::time::sleep(timeout) => shared.send(number, Trigger::Timeout).await,
+                () = work => {}
                 // Shutdown sends what waits.
                 () = stopping => {}
             }
         });
+    }
+
+    /// When the last part of a group came; `None` when it has gone on.
+    fn last_of(&self, number: u64) -> Option<Instant> {
+        let waiting = self.waiting.lock();
+        let mut groups = waiting.groups.iter();
+        let (_, group) = groups.find(|(of, _)| *of == number)?;
+        Some(group.last())
     }
 
     fn oldest(&self) -> Option<u64> {
@@ -317,13 +342,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_batch_that_nothing_is_added_to_goes_on_before_its_timeout() {
+        let sink = RecordingSink::new();
+        let batch = processor("timeout: 200ms", &sink);
+        let begun = Instant::now();
+        batch.consume(logs("a", 1)).await.unwrap();
+        assert_eq!(begun.elapsed().as_millis(), 20);
+        assert_eq!(sink.batches().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_timeout_counts_from_the_first_item() {
         let sink = RecordingSink::new();
         let batch = processor("timeout: 200ms", &sink);
-        let begun = tokio::time::Instant::now();
-        batch.consume(logs("a", 1)).await.unwrap();
-        assert_eq!(begun.elapsed().as_millis(), 200);
-        assert_eq!(sink.batches().len(), 1);
+        let begun = Instant::now();
+        let steady = (0..30).map(|n| {
+            let batch = &batch;
+            async move {
+                tokio::time::sleep(Duration::from_millis(15 * n)).await;
+                batch.consume(logs("a", 1)).await.unwrap();
+            }
+        });
+        let (_, first) = tokio::join!(futures_util::future::join_all(steady), async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            batch.consume(logs("b", 1)).await.unwrap();
+            begun.elapsed()
+        });
+        assert_eq!(
+            first.as_millis(),
+            200,
+            "always something new, but not for ever"
+        );
     }
 
     #[tokio::test(start_paused = true)]
