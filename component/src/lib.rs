@@ -56,7 +56,7 @@ pub use context::{Context, Extensions, MissingExtension};
 pub use factory::{Create, CreateFn, Factory, Metadata, Prepared, Settings, Stability};
 pub use health::{ComponentHealth, Condition, Health, HealthHandle};
 pub use kinds::{Component, Connector, Exporter, Extension, Kind, Processor, Receiver};
-pub use recent::{Recent, RecentBatch};
+pub use recent::{Recent, RecentBatch, Tap};
 pub use refused::{GrpcCode, Refused, Status};
 pub use secret_file::{SecretFile, SecretFileError};
 pub use services::{Reload, SelfMetrics, Services};

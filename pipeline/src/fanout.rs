@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use corten_component::{Batch, Collection, ComponentId, Consumer, Recent, Refused, Tasks};
+use corten_component::{Batch, Collection, ComponentId, Consumer, Refused, Tap, Tasks};
 use futures_util::future::join_all;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
@@ -41,8 +41,8 @@ impl Branch {
 /// batch the branch's share is counted as refused.
 pub(crate) struct FanOut {
     branches: Vec<Branch>,
-    /// The pipeline's name and the ring of recent telemetry, at the end of a pipeline.
-    recent: Option<(Arc<str>, Arc<Recent>)>,
+    /// Into the ring of recent telemetry, at the end of a pipeline.
+    recent: Option<Tap>,
     refused: Counter<u64>,
     attributes: [KeyValue; 1],
     tasks: Tasks,
@@ -70,8 +70,8 @@ impl FanOut {
     }
 
     /// The same, offering what passes to the ring of recent telemetry.
-    pub(crate) fn showing(mut self, pipeline: Arc<str>, recent: Arc<Recent>) -> Self {
-        self.recent = Some((pipeline, recent));
+    pub(crate) fn showing(mut self, recent: Tap) -> Self {
+        self.recent = Some(recent);
         self
     }
 
@@ -133,8 +133,8 @@ impl FanOut {
 impl Consumer for FanOut {
     async fn consume(&self, batch: Batch) -> Result<(), Refused> {
         self.deliver_demanded(&batch);
-        if let Some((pipeline, recent)) = &self.recent {
-            recent.offer(pipeline, &batch);
+        if let Some(recent) = &self.recent {
+            recent.offer(&batch);
         }
         let mut taking = self
             .branches

@@ -296,7 +296,7 @@ impl<'p> Builder<'p> {
             .collect();
         let mut end = FanOut::new(branches, &pipeline.name, meter, self.tasks.clone());
         if let Some(recent) = self.around.services.get::<Recent>() {
-            end = end.showing(Arc::clone(&pipeline.name), recent);
+            end = end.showing(recent.tap(Arc::clone(&pipeline.name)));
         }
         let mut next: Arc<dyn Consumer> = Arc::new(end);
         for id in pipeline.processors.iter().rev() {

@@ -224,7 +224,9 @@ async fn recent_telemetry_is_shown() {
         fixture.ask("GET", "/recent").await,
         (200, "nothing has passed yet\n".to_owned())
     );
-    recent.offer(&Arc::from("metrics/node"), &Batch::new(counter("requests")));
+    recent
+        .tap("metrics/node".into())
+        .offer(&Batch::new(counter("requests")));
     let (status, page) = fixture.ask("GET", "/recent?pipeline=metrics%2Fnode").await;
     assert_eq!(status, 200);
     assert!(
