@@ -15,7 +15,8 @@ mod tls;
 
 pub use auth::Auth;
 pub use client::{
-    Compression, CompressionParams, GrpcClient, HttpClient, KeepaliveClient, Target, TargetError,
+    Compression, CompressionParams, GrpcClient, HttpClient, HttpClientKeepalive, KeepaliveClient,
+    Target, TargetError,
 };
 pub use headers::Headers;
 pub use queue::{Partition, Queue, QueueBatch, Sizer, WaitForResult};

@@ -85,19 +85,20 @@ impl HttpClient {
             Http2::Never
         };
         let tls = ClientTls::new(&settings.tls, offer).map_err(SetupError::Tls)?;
+        let keepalive = settings.keeps_alive();
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(settings.idle_conn_timeout.non_zero())
-            .pool_max_idle_per_host(if settings.disable_keep_alives {
-                0
-            } else {
-                let per_host = match settings.max_idle_conns_per_host {
-                    0 => settings.max_idle_conns,
+            .pool_idle_timeout(keepalive.idle_conn_timeout.non_zero())
+            .pool_max_idle_per_host(if keepalive.enabled {
+                let per_host = match keepalive.max_idle_conns_per_host {
+                    0 => keepalive.max_idle_conns,
                     per_host => per_host,
                 };
                 usize::try_from(per_host).unwrap_or(usize::MAX)
+            } else {
+                0
             });
         if let Some(idle) = settings.http2_read_idle_timeout.non_zero() {
             builder

@@ -298,7 +298,7 @@ impl Check<'_> {
             let blocked = |pipeline: &Planned, waiting: &[Planned]| {
                 waiting
                     .iter()
-                    .any(|other| leads_to(&pipeline.plan, &other.plan))
+                    .any(|other| self.leads_to(&pipeline.plan, &other.plan))
             };
             let free = waiting
                 .iter()
@@ -318,6 +318,15 @@ impl Check<'_> {
         }
         Some(ordered)
     }
+
+    /// Whether a connector leads from one pipeline to the other. A receiver and an exporter may have
+    /// the same name (`otlp` and `otlp`, in most configurations) and have nothing to do with each
+    /// other.
+    fn leads_to(&self, from: &PipelinePlan, to: &PipelinePlan) -> bool {
+        from.exporters
+            .iter()
+            .any(|id| to.receivers.contains(id) && self.metadata(Kind::Connector, id).is_some())
+    }
 }
 
 fn ids(references: &[Reference]) -> Vec<ComponentId> {
@@ -333,11 +342,6 @@ fn signal_of(signal: model::Signal) -> Signal {
         model::Signal::Metrics => Signal::Metrics,
         model::Signal::Traces => Signal::Traces,
     }
-}
-
-/// Whether a connector leads from one pipeline to the other.
-fn leads_to(from: &PipelinePlan, to: &PipelinePlan) -> bool {
-    from.exporters.iter().any(|id| to.receivers.contains(id))
 }
 
 fn words(signals: &[Signal]) -> String {

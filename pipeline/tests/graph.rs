@@ -158,6 +158,8 @@ static IN: Metadata = metadata(Kind::Receiver, "in", ALL);
 static SCRAPER: Metadata = metadata(Kind::Receiver, "scraper", &[Signal::Metrics]);
 static STEP: Metadata = metadata(Kind::Processor, "step", ALL);
 static OUT: Metadata = metadata(Kind::Exporter, "out", ALL);
+/// Has the receiver's name, as `otlp` and `otlp` have.
+static NAMESAKE: Metadata = metadata(Kind::Exporter, "in", ALL);
 static PROBE: Metadata = metadata(Kind::Exporter, "probe", &[Signal::Metrics]);
 static JOIN: Metadata = metadata(Kind::Connector, "join", ALL);
 static HELP: Metadata = metadata(Kind::Extension, "help", &[]);
@@ -174,6 +176,7 @@ fn registry() -> Registry {
             Ok(Anything::new(cx, settings, Some(next)))
         }),
         Factory::exporter(&OUT, exporter),
+        Factory::exporter(&NAMESAKE, exporter),
         Factory::exporter(&PROBE, exporter),
         Factory::connector(&JOIN, |cx, settings, next: Next| {
             Ok(Anything::new(cx, settings, Some(Arc::new(next) as _)))
@@ -321,7 +324,7 @@ fn what_cannot_be_built_is_said_in_the_collectors_words() {
         "{receivers: {in: }, exporters: {outt: }, service: {pipelines: {traces: {receivers: [in], exporters: [outt]}}}}",
     );
     assert!(
-        text.contains("'exporters' unknown type: \"outt\" for id: \"outt\" (valid values: [out probe]), did you mean 'out'?"),
+        text.contains("'exporters' unknown type: \"outt\" for id: \"outt\" (valid values: [in out probe]), did you mean 'out'?"),
         "{text}"
     );
     let text = problems(
@@ -351,6 +354,23 @@ service:
         text.contains("traces/1") && text.contains("traces/2"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn an_exporter_may_have_the_name_of_a_receiver() {
+    let around = surroundings();
+    let yaml = "
+receivers: {in: }
+exporters: {in: }
+service:
+  pipelines:
+    traces: {receivers: [in], exporters: [in]}
+    logs: {receivers: [in], exporters: [in]}
+";
+    let mut graph = Graph::build(&plan(yaml).unwrap(), &around).unwrap();
+    assert_eq!(graph.order(), ["exporters::in", "receivers::in"]);
+    graph.start().await.unwrap();
+    assert!(graph.shutdown(Duration::from_secs(5)).await);
 }
 
 #[test]

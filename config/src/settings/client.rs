@@ -64,16 +64,22 @@ pub struct HttpClient {
     pub read_buffer_size: u64,
     /// Accepted for compatibility; buffers grow with what they hold.
     pub write_buffer_size: u64,
-    /// How many idle connections are kept.
-    pub max_idle_conns: u32,
-    /// How many idle connections are kept per host; `0` means no limit of its own.
-    pub max_idle_conns_per_host: u32,
+    /// How many idle connections are kept. Deprecated: use `keepalive::max_idle_conns`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_idle_conns: Option<u32>,
+    /// How many idle connections are kept per host. Deprecated: use `keepalive::max_idle_conns_per_host`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_idle_conns_per_host: Option<u32>,
+    /// How long a connection may be idle before it is closed. Deprecated: use `keepalive::idle_conn_timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_conn_timeout: Option<Duration>,
+    /// Open a connection for every request. Deprecated: use `keepalive::enabled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_keep_alives: Option<bool>,
+    /// How connections are kept for further requests.
+    pub keepalive: HttpClientKeepalive,
     /// How many connections there may be per host; `0` means no limit.
     pub max_conns_per_host: u32,
-    /// How long a connection may be idle before it is closed; `0` means no limit.
-    pub idle_conn_timeout: Duration,
-    /// Open a connection for every request.
-    pub disable_keep_alives: bool,
     /// How long an HTTP/2 connection may be silent before the server is asked whether it is still there; `0` means
     /// never.
     pub http2_read_idle_timeout: Duration,
@@ -85,6 +91,31 @@ pub struct HttpClient {
     pub cookies: Optional<Cookies>,
     /// Extensions that see every request. Accepted for compatibility; none is known.
     pub middlewares: Vec<serde_json::Value>,
+}
+
+/// How a client keeps connections for further requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct HttpClientKeepalive {
+    /// Whether a connection may carry several requests.
+    pub enabled: bool,
+    /// How many idle connections are kept.
+    pub max_idle_conns: u32,
+    /// How many idle connections are kept per host; `0` means no limit of its own.
+    pub max_idle_conns_per_host: u32,
+    /// How long a connection may be idle before it is closed; `0` means no limit.
+    pub idle_conn_timeout: Duration,
+}
+
+impl Default for HttpClientKeepalive {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_idle_conns: 100,
+            max_idle_conns_per_host: 0,
+            idle_conn_timeout: Duration::from_secs(90),
+        }
+    }
 }
 
 /// No settings.
@@ -105,16 +136,36 @@ impl Default for HttpClient {
             auth: Optional::Off,
             read_buffer_size: 0,
             write_buffer_size: 512 << 10,
-            max_idle_conns: 100,
-            max_idle_conns_per_host: 0,
+            max_idle_conns: None,
+            max_idle_conns_per_host: None,
+            idle_conn_timeout: None,
+            disable_keep_alives: None,
+            keepalive: HttpClientKeepalive::default(),
             max_conns_per_host: 0,
-            idle_conn_timeout: Duration::from_secs(90),
-            disable_keep_alives: false,
             http2_read_idle_timeout: Duration::ZERO,
             http2_ping_timeout: Duration::ZERO,
             force_attempt_http2: true,
             cookies: Optional::Off,
             middlewares: Vec::new(),
+        }
+    }
+}
+
+impl HttpClient {
+    /// How connections are kept, with the deprecated settings resolved.
+    pub fn keeps_alive(&self) -> HttpClientKeepalive {
+        let keepalive = &self.keepalive;
+        HttpClientKeepalive {
+            enabled: self
+                .disable_keep_alives
+                .map_or(keepalive.enabled, |disabled| !disabled),
+            max_idle_conns: self.max_idle_conns.unwrap_or(keepalive.max_idle_conns),
+            max_idle_conns_per_host: self
+                .max_idle_conns_per_host
+                .unwrap_or(keepalive.max_idle_conns_per_host),
+            idle_conn_timeout: self
+                .idle_conn_timeout
+                .unwrap_or(keepalive.idle_conn_timeout),
         }
     }
 }
@@ -132,7 +183,23 @@ impl Check for HttpClient {
         self.tls.check(&mut at.section("tls"));
         headers(&self.headers, at);
         authenticated(&self.auth, at);
-        if self.disable_keep_alives {
+        for (old, new) in [
+            ("max_idle_conns", "max_idle_conns"),
+            ("max_idle_conns_per_host", "max_idle_conns_per_host"),
+            ("idle_conn_timeout", "idle_conn_timeout"),
+            ("disable_keep_alives", "enabled"),
+        ] {
+            if at.has(old) && at.has("keepalive") {
+                at.on(old).error(format!(
+                    "'{old}' is deprecated and cannot be used together with 'keepalive'"
+                ));
+            } else if at.has(old) {
+                at.on(old).warning(format!(
+                    "'{old}' is deprecated; use 'keepalive::{new}' instead"
+                ));
+            }
+        }
+        if !self.keeps_alive().enabled {
             return;
         }
         if !self.http2_ping_timeout.is_zero() && self.http2_read_idle_timeout.is_zero() {

@@ -143,6 +143,16 @@ fn http_server() {
             config:1:81: auth: authenticator is required: name an extension
             config:1:85: tls: TLS configuration must include both certificate and key for server connections"#]],
     );
+    let client: HttpClient = good("keepalive: {idle_conn_timeout: 5s, max_idle_conns: 3}");
+    let keeps = client.keeps_alive();
+    assert!(keeps.enabled && keeps.idle_conn_timeout == Duration::from_secs(5));
+    let client: HttpClient = good("{disable_keep_alives: true, max_idle_conns: 7}");
+    assert!(!client.keeps_alive().enabled && client.keeps_alive().max_idle_conns == 7);
+    bad::<HttpClient>(
+        "{idle_conn_timeout: 5s, keepalive: {}}",
+        &expect![[r#"
+            config:1:21: 'idle_conn_timeout' is deprecated and cannot be used together with 'keepalive'"#]],
+    );
     assert_eq!(
         good::<HttpServer>("keepalive: {idle_timeout: 0}").idle(),
         None

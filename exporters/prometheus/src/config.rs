@@ -1,11 +1,12 @@
 //! What users set.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use corten_config::settings::HttpServer;
 use corten_config::types::Duration;
 use corten_config::{Check, Checker};
-use corten_exposition::naming::{Namer, TranslationStrategy, is_legacy_label};
+use corten_exposition::naming::{Namer, TranslationStrategy, is_legacy_label, underscored};
 use corten_exposition::{ResourceLabels, Translation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ pub(crate) struct Own {
     /// A prefix for the names of all metrics, joined with an underscore. Metrics that are Prometheus's already (of
     /// `node_exporter`, `container_metrics`) keep their names.
     pub(crate) namespace: String,
-    /// Labels that every series gets.
+    /// Labels that every series gets. What may not stand in a label's name becomes an underscore.
     pub(crate) const_labels: BTreeMap<String, String>,
     /// Whether samples carry the time they were measured at. Prometheus takes the time of the scrape otherwise, which
     /// is what it wants nearly always.
@@ -127,11 +128,22 @@ impl Config {
         }
         Translation {
             namer: Namer::new(strategy, &own.namespace),
-            const_labels: own.const_labels.clone().into_iter().collect(),
+            const_labels: own
+                .const_labels()
+                .map(|(name, value)| (name.into_owned(), value.to_owned()))
+                .collect(),
             scope_labels: !own.without_scope_info,
             resource_labels,
             target_labels: true,
         }
+    }
+}
+
+impl Own {
+    /// The constant labels by the names they are shown under, in the order of those in the file.
+    fn const_labels(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+        let labels = self.const_labels.iter();
+        labels.map(|(name, value)| (underscored(name, is_legacy_label), value.as_str()))
     }
 }
 
@@ -147,11 +159,16 @@ impl Check for Config {
             at.field("metrics_path")
                 .error("must be a path that begins with '/', such as /metrics");
         }
-        for name in self.own.const_labels.keys() {
-            if !is_legacy_label(name) || name.starts_with("__") {
-                at.section("const_labels").field(name).error(
-                    "is no label name: letters, digits and underscores, not beginning with a digit or two underscores",
+        let mut seen = BTreeSet::new();
+        for (written, (name, _)) in self.own.const_labels.keys().zip(self.own.const_labels()) {
+            let mut at = at.section("const_labels");
+            if written.is_empty() || name.starts_with("__") {
+                at.field(written).error(
+                    "is no label name: it is empty or begins with two underscores, which are Prometheus's own",
                 );
+            } else if !seen.insert(name.clone()) {
+                at.field(written)
+                    .error(format!("is the label '{name}', which is there already"));
             }
         }
         if self.own.metric_expiration.non_zero().is_none() {
@@ -188,7 +205,7 @@ mod tests {
     #[test]
     fn the_collectors_settings_are_read() {
         let config: Config = corten_config::from_str(
-            "{endpoint: '0.0.0.0:8889', namespace: app, const_labels: {dc: eu}, send_timestamps: true, \
+            "{endpoint: '0.0.0.0:8889', namespace: app, const_labels: {dc: eu, another label: x}, send_timestamps: true, \
              metric_expiration: 180m, enable_open_metrics: true, add_metric_suffixes: false, \
              resource_to_telemetry_conversion: {enabled: true}}",
         )
@@ -196,6 +213,7 @@ mod tests {
         assert_eq!(config.server.endpoint.to_string(), "0.0.0.0:8889");
         assert_eq!(config.own.metric_expiration, Duration::from_secs(180 * 60));
         let translation = config.translation();
+        assert_eq!(translation.const_labels[0].0, "another_label");
         assert_eq!(
             translation
                 .namer
@@ -219,8 +237,12 @@ mod tests {
                 "metrics_path must be a path",
             ),
             (
-                "{endpoint: ':1', const_labels: {a-b: c}}",
-                "a-b is no label name",
+                "{endpoint: ':1', const_labels: {__b: c}}",
+                "__b is no label name",
+            ),
+            (
+                "{endpoint: ':1', const_labels: {a-b: c, a b: d}}",
+                "is the label 'a_b', which is there already",
             ),
             (
                 "{endpoint: ':1', metric_expiration: 0s}",
