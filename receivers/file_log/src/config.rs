@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use corten_config::types::{ByteSize, ComponentId, Duration};
 use corten_config::{Check, Checker};
+use corten_lines::Shape;
 use corten_tail::container::Format;
 use corten_tail::{Framing, OverLimit};
 use schemars::JsonSchema;
@@ -450,6 +451,31 @@ impl Config {
         self.operators
             .iter()
             .find(|operator| operator.kind == "container")
+    }
+
+    /// What records look like.
+    pub(crate) fn shape(&self) -> Shape {
+        let container = self.container();
+        let pairs = |map: &BTreeMap<String, String>| {
+            map.iter()
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        };
+        Shape {
+            container: container.is_some(),
+            drop_unparsed: container.is_some_and(|operator| {
+                matches!(operator.on_error, OnError::Drop | OnError::DropQuiet)
+            }),
+            metadata: container.is_some_and(|operator| operator.add_metadata_from_filepath),
+            trim_start: container.is_none() && !self.preserve_leading_whitespaces,
+            trim_end: container.is_none() && !self.preserve_trailing_whitespaces,
+            raw_bytes: self.encoding == "nop",
+            name: self.include_file_name,
+            path: self.include_file_path,
+            offset: self.include_file_record_offset,
+            attributes: pairs(&self.attributes),
+            resource: pairs(&self.resource),
+        }
     }
 
     /// What the engine is told.

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use corten_component::{Batch, Closing, Consumer, Next};
+use corten_pdata::Logs;
 use corten_tail::Ticket;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -15,43 +16,64 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::encoder::Shipment;
+/// A batch and what it answers for.
+#[derive(Debug)]
+pub struct Shipment<R> {
+    /// The records.
+    pub logs: Logs,
+    /// Their origin hears of it through this.
+    pub receipt: R,
+}
+
+/// Tells the origin of records that they are safe. Dropped without that, they have to be read again.
+pub trait Receipt: Send + 'static {
+    /// They are safe, or refused for good and counted: they need not be read again.
+    fn kept(self);
+}
+
+impl Receipt for Vec<Ticket> {
+    fn kept(self) {
+        self.into_iter().for_each(Ticket::delivered);
+    }
+}
 
 /// The pauses between two offers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pauses {
-    pub(crate) first: Duration,
-    pub(crate) longest: Duration,
+pub struct Pauses {
+    /// After the first refusal; doubled from there.
+    pub first: Duration,
+    /// At most.
+    pub longest: Duration,
 }
 
 /// A batch on its way, by its place in the order.
-struct Parcel {
+struct Parcel<R> {
     number: u64,
     batch: Batch,
-    tickets: Vec<Ticket>,
+    receipt: R,
 }
 
-enum Outcome {
-    Kept(Vec<Ticket>),
+enum Outcome<R> {
+    Kept(R),
     Refused {
-        parcel: Parcel,
+        parcel: Parcel<R>,
         after: Option<Duration>,
     },
     Lost {
-        tickets: Vec<Ticket>,
+        receipt: R,
         items: usize,
         reason: String,
     },
 }
 
-async fn offer(next: &Next, parcel: Parcel) -> Outcome {
+async fn offer<R>(next: &Next, parcel: Parcel<R>) -> Outcome<R> {
     let Parcel {
         number,
         batch,
-        tickets,
+        receipt,
     } = parcel;
     match next.consume(batch).await {
-        Ok(()) => Outcome::Kept(tickets),
+        Ok(()) => Outcome::Kept(receipt),
         Err(refused) if refused.is_retryable() => {
             let after = refused.delay();
             let batch = refused.into_rest().replayable();
@@ -59,13 +81,13 @@ async fn offer(next: &Next, parcel: Parcel) -> Outcome {
                 parcel: Parcel {
                     number,
                     batch,
-                    tickets,
+                    receipt,
                 },
                 after,
             }
         }
         Err(refused) => Outcome::Lost {
-            tickets,
+            receipt,
             items: refused.rest().items(),
             reason: refused.reason().to_string(),
         },
@@ -74,15 +96,15 @@ async fn offer(next: &Next, parcel: Parcel) -> Outcome {
 
 /// Runs until the engine is gone and everything was answered, or until `end`. Once a shutdown has
 /// begun, what is refused is not offered again: its lines are read again after the next start.
-pub(crate) async fn run(
+pub async fn ship<R: Receipt>(
     next: Next,
-    mut inbox: mpsc::Receiver<Shipment>,
+    mut inbox: mpsc::Receiver<Shipment<R>>,
     pauses: Pauses,
     closing: Closing,
     end: CancellationToken,
 ) {
     let mut running = FuturesUnordered::new();
-    let mut refused: BTreeMap<u64, Parcel> = BTreeMap::new();
+    let mut refused: BTreeMap<u64, Parcel<R>> = BTreeMap::new();
     let mut retry = pin!(sleep_until(Instant::now()));
     let mut pause = pauses.first;
     let mut number = 0;
@@ -97,16 +119,16 @@ pub(crate) async fn run(
             biased;
             () = end.cancelled() => return,
             Some(outcome) = running.next() => match outcome {
-                Outcome::Kept(tickets) => {
-                    tickets.into_iter().for_each(Ticket::delivered);
+                Outcome::Kept(receipt) => {
+                    R::kept(receipt);
                     pause = pauses.first;
                 }
-                Outcome::Lost { tickets, items, reason } => {
+                Outcome::Lost { receipt, items, reason } => {
                     if told.is_none_or(|told| told.elapsed() > Duration::from_secs(60)) {
                         tracing::error!(items, reason, "log records refused for good");
                         told = Some(Instant::now());
                     }
-                    tickets.into_iter().for_each(Ticket::delivered);
+                    receipt.kept();
                 }
                 Outcome::Refused { parcel, after } => {
                     if refused.is_empty() {
@@ -124,10 +146,10 @@ pub(crate) async fn run(
                 }
             }
             shipment = inbox.recv(), if open && refused.is_empty() => match shipment {
-                Some(Shipment { logs, tickets }) => {
+                Some(Shipment { logs, receipt }) => {
                     number += 1;
                     let batch = Batch::new(logs).replayable();
-                    running.push(offer(&next, Parcel { number, batch, tickets }));
+                    running.push(offer(&next, Parcel { number, batch, receipt }));
                 }
                 None => open = false,
             },

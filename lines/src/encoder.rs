@@ -5,74 +5,61 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use corten_pdata::AnyValue;
 use corten_pdata::build::{LogRecordBuilder, LogsBuilder};
-use corten_pdata::{AnyValue, Logs};
 use corten_tail::{Record, Sink, Source, Ticket};
 use tokio::sync::mpsc;
 
-use crate::config::{Config, OnError};
+use crate::shipper::Shipment;
 
 /// A batch goes out when it has this many bytes; what is read at once is no larger by much.
 const FULL: usize = 256 << 10;
 
-/// A batch and what it answers for.
-#[derive(Debug)]
-pub(crate) struct Shipment {
-    pub(crate) logs: Logs,
-    pub(crate) tickets: Vec<Ticket>,
-}
-
 /// Takes lines from the engine, on its thread.
-pub(crate) struct Encoder {
+#[derive(Debug)]
+pub struct Encoder {
     shape: Shape,
     builder: LogsBuilder,
     tickets: Vec<Ticket>,
     /// Whose resource is open in the builder.
     source: Option<u64>,
     observed: u64,
-    outbox: mpsc::Sender<Shipment>,
+    outbox: mpsc::Sender<Shipment<Vec<Ticket>>>,
     /// What the outbox had no room for. Bounded by what the engine lets be in flight.
-    backlog: VecDeque<Shipment>,
+    backlog: VecDeque<Shipment<Vec<Ticket>>>,
 }
 
 /// What a record looks like.
-struct Shape {
-    container: bool,
-    drop_unparsed: bool,
-    metadata: bool,
-    trim_start: bool,
-    trim_end: bool,
-    raw_bytes: bool,
-    name: bool,
-    path: bool,
-    offset: bool,
-    attributes: Vec<(String, String)>,
-    resource: Vec<(String, String)>,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Lines are a container's: what it wrote is not trimmed, and an empty line is a record.
+    pub container: bool,
+    /// Container lines that no runtime writes are left out.
+    pub drop_unparsed: bool,
+    /// The resource says which pod and container it was, as kubelet's path tells.
+    pub metadata: bool,
+    /// Plain lines lose white space at their beginning.
+    pub trim_start: bool,
+    /// Plain lines lose white space at their end.
+    pub trim_end: bool,
+    /// The body is bytes and not text.
+    pub raw_bytes: bool,
+    /// Attribute `log.file.name`.
+    pub name: bool,
+    /// Attribute `log.file.path`.
+    pub path: bool,
+    /// Attribute `log.file.record_offset`.
+    pub offset: bool,
+    /// Attributes of every record.
+    pub attributes: Vec<(String, String)>,
+    /// Attributes of every resource.
+    pub resource: Vec<(String, String)>,
 }
 
 impl Encoder {
-    pub(crate) fn new(config: &Config, outbox: mpsc::Sender<Shipment>) -> Self {
-        let container = config.container();
-        let pairs = |map: &std::collections::BTreeMap<String, String>| {
-            map.iter()
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect()
-        };
-        let shape = Shape {
-            container: container.is_some(),
-            drop_unparsed: container.is_some_and(|operator| {
-                matches!(operator.on_error, OnError::Drop | OnError::DropQuiet)
-            }),
-            metadata: container.is_some_and(|operator| operator.add_metadata_from_filepath),
-            trim_start: container.is_none() && !config.preserve_leading_whitespaces,
-            trim_end: container.is_none() && !config.preserve_trailing_whitespaces,
-            raw_bytes: config.encoding == "nop",
-            name: config.include_file_name,
-            path: config.include_file_path,
-            offset: config.include_file_record_offset,
-            attributes: pairs(&config.attributes),
-            resource: pairs(&config.resource),
-        };
+    /// Batches go to `outbox`.
+    #[must_use]
+    pub fn new(shape: Shape, outbox: mpsc::Sender<Shipment<Vec<Ticket>>>) -> Self {
         Self {
             shape,
             builder: LogsBuilder::with_capacity(FULL + FULL / 4),
@@ -118,7 +105,7 @@ impl Encoder {
                     std::mem::replace(&mut self.builder, LogsBuilder::with_capacity(room));
                 self.backlog.push_back(Shipment {
                     logs: builder.finish(),
-                    tickets,
+                    receipt: tickets,
                 });
             }
         }

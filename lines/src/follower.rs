@@ -1,0 +1,72 @@
+//! Files, followed from an engine to the pipeline.
+
+use std::time::Duration;
+
+use corten_component::{BoxError, Context, Next};
+use corten_config::types::ComponentId;
+use corten_storage::Directory;
+use corten_tail::{Settings, Sink, Tailer, Ticket};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::observe;
+use crate::shipper::{Pauses, Shipment, ship};
+
+/// Batches between the engine's thread and the pipeline; what has no room waits with the engine.
+pub const OUTBOX: usize = 64;
+/// How long shutdown waits for what is in flight. What is not acknowledged by then is read again.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A running engine whose lines go to a pipeline.
+#[derive(Debug)]
+pub struct Follower {
+    tailer: Tailer,
+    end: CancellationToken,
+}
+
+impl Follower {
+    /// Starts an engine. Its positions are kept by the extension `storage`; `sink` makes what takes the lines, from where its
+    /// batches go.
+    ///
+    /// # Errors
+    ///
+    /// The directory of positions can't be had, or a pattern can't be read.
+    pub fn start<S: Sink>(
+        cx: &Context,
+        settings: Settings,
+        storage: Option<&ComponentId>,
+        next: Next,
+        pauses: Pauses,
+        sink: impl FnOnce(mpsc::Sender<Shipment<Vec<Ticket>>>) -> S,
+    ) -> Result<Self, BoxError> {
+        let directory = match storage {
+            None => None,
+            Some(storage) => {
+                let (kind, id) = (cx.kind(), cx.id());
+                let path = cx.storage(storage)?.directory(kind, id, "positions")?;
+                Some(Directory::open(path, &format!("receivers::{id}"))?)
+            }
+        };
+        let (outbox, inbox) = mpsc::channel(OUTBOX);
+        let tailer = Tailer::start(settings, directory, sink(outbox))?;
+        observe(cx, &tailer.stats());
+        let end = CancellationToken::new();
+        let work = ship(next, inbox, pauses, cx.closing(), end.clone());
+        cx.tasks().spawn("shipper", work);
+        Ok(Self { tailer, end })
+    }
+
+    /// Stops reading and waits a few seconds for the answers to what is on its way.
+    ///
+    /// # Errors
+    ///
+    /// The engine's thread panicked.
+    pub async fn stop(self) -> Result<(), BoxError> {
+        let Self { tailer, end } = self;
+        // Ended in any case, also when the deadline drops this call.
+        let _end = end.drop_guard();
+        tailer.stop(DRAIN);
+        tokio::task::spawn_blocking(move || tailer.join()).await?;
+        Ok(())
+    }
+}

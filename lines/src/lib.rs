@@ -1,0 +1,21 @@
+//! What receivers of logs share: lines become OTLP log records, and batches of them are offered to the pipeline until
+//! it keeps them.
+//!
+//! The one idea: what a log comes from (a file, a journal) is its own queue. What was read is acknowledged to its origin only when
+//! [`consume`](corten_component::Consumer::consume) has resolved, so a position moves when the backend has the line (or a disk
+//! queue has synced it), and what a crash takes is read again.
+//!
+//! ```text
+//! engine thread:  read → lines → OTLP bytes (Encoder) ──▶ shipper task: consume … Ok ──▶ receipt ──▶ position
+//! ```
+//!
+//! [`Follower`] is the whole of it for files; a receiver with another origin takes the [shipper](ship) alone.
+
+mod encoder;
+mod follower;
+mod metrics;
+mod shipper;
+
+pub use encoder::{Encoder, Shape};
+pub use follower::{Follower, OUTBOX};
+pub use shipper::{Pauses, Receipt, Shipment, ship};
