@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cli::RunArgs;
 use crate::setup::{self, Loaded};
-use crate::telemetry::{OwnMetrics, OwnTraces};
+use crate::telemetry::{MetricsPages, OwnMetrics, OwnTraces};
 use crate::{logging, telemetry};
 
 /// Runs until a signal says to stop. Exits 0 after SIGTERM and SIGINT.
@@ -61,7 +61,7 @@ impl Reload for ReloadHandle {
 struct Agent {
     args: RunArgs,
     own_metrics: Arc<OwnMetrics>,
-    _own_traces: Option<OwnTraces>,
+    own_traces: Option<OwnTraces>,
     reload: Arc<ReloadHandle>,
     last_reload: Gauge<u64>,
 }
@@ -69,7 +69,7 @@ struct Agent {
 impl Agent {
     async fn run(args: &RunArgs, loaded: Loaded) -> anyhow::Result<ExitCode> {
         let resource = telemetry::resource(&loaded.plan.telemetry);
-        let own_metrics = Arc::new(OwnMetrics::new(resource.clone()));
+        let own_metrics = Arc::new(OwnMetrics::start(&loaded.plan.telemetry, resource.clone())?);
         let own_traces = OwnTraces::start(&loaded.plan.telemetry, resource)?;
         let tracer = own_traces.as_ref().map(OwnTraces::tracer);
         logging::start(&loaded.plan.telemetry.logs, tracer);
@@ -85,30 +85,43 @@ impl Agent {
         let agent = Self {
             args: args.clone(),
             own_metrics,
-            _own_traces: own_traces,
+            own_traces,
             reload: Arc::new(ReloadHandle(reload)),
             last_reload,
         };
         agent.last_reload.record(1, &[]);
 
+        let outcome = agent
+            .serve(loaded.plan, loaded.embedded, &mut reloads)
+            .await;
+        agent.last_words().await;
+        outcome
+    }
+
+    /// From the start of the graph to its end.
+    async fn serve(
+        &self,
+        mut plan: Plan,
+        embedded: bool,
+        reloads: &mut mpsc::Receiver<ReloadRequest>,
+    ) -> anyhow::Result<ExitCode> {
         let mut terminate = signal(SignalKind::terminate()).context("no SIGTERM handler")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("no SIGINT handler")?;
         let mut hangup = signal(SignalKind::hangup()).context("no SIGHUP handler")?;
 
-        let mut plan = loaded.plan;
-        let mut graph = Graph::build(&plan, &agent.surroundings())?;
+        let mut running = Running::build(&plan, &self.surroundings())?;
         tokio::select! {
-            started = graph.start() => started?,
+            started = running.start() => started?,
             // Asked to stop before everything had started.
-            _ = terminate.recv() => { agent.stop(&mut graph).await; return Ok(ExitCode::SUCCESS); }
-            _ = interrupt.recv() => { agent.stop(&mut graph).await; return Ok(ExitCode::SUCCESS); }
+            _ = terminate.recv() => { self.stop(&mut running).await; return Ok(ExitCode::SUCCESS); }
+            _ = interrupt.recv() => { self.stop(&mut running).await; return Ok(ExitCode::SUCCESS); }
         }
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             pid = std::process::id(),
             "everything is ready; running and processing data"
         );
-        if loaded.embedded {
+        if embedded {
             setup::say_where_to_look();
         }
         loop {
@@ -116,29 +129,41 @@ impl Agent {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = hangup.recv() => {
-                    if let Err(problems) = agent.reload(&mut plan, &mut graph, None).await {
+                    if let Err(problems) = self.reload(&mut plan, &mut running, None).await {
                         tracing::error!("the configuration was not reloaded, the old one goes on:\n{problems}");
                     }
                 }
                 Some(answer) = reloads.recv() => {
-                    drop(agent.reload(&mut plan, &mut graph, Some(answer)).await);
+                    drop(self.reload(&mut plan, &mut running, Some(answer)).await);
                 }
             }
         }
         tracing::info!("shutting down");
         tokio::select! {
-            () = agent.stop(&mut graph) => {}
+            () = self.stop(&mut running) => {}
             _ = terminate.recv() => tracing::warn!("asked to stop again: not waiting any longer"),
             _ = interrupt.recv() => tracing::warn!("asked to stop again: not waiting any longer"),
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn stop(&self, graph: &mut Graph) {
+    async fn stop(&self, running: &mut Running) {
         let grace = Duration::from_secs(self.args.shutdown_grace.max(1));
-        if graph.shutdown(grace).await {
+        if running.shutdown(grace).await {
             tracing::info!("shut down cleanly");
         }
+    }
+
+    /// Sends what is left of the own telemetry. From a thread beside the runtime's only one, which has
+    /// to do the sending meanwhile.
+    async fn last_words(self) {
+        let said = tokio::task::spawn_blocking(move || {
+            if let Some(traces) = &self.own_traces {
+                traces.shutdown();
+            }
+            self.own_metrics.shutdown();
+        });
+        drop(said.await);
     }
 
     /// Reads, checks and builds the new configuration; only then stops the old one. When the new
@@ -146,14 +171,15 @@ impl Agent {
     async fn reload(
         &self,
         plan: &mut Plan,
-        graph: &mut Graph,
+        running: &mut Running,
         answer: Option<ReloadRequest>,
     ) -> Result<(), String> {
         tracing::info!("reading the configuration again");
         let built = setup::load(&self.args.config).and_then(|loaded| {
             let next = self.surroundings();
-            let graph = Graph::build(&loaded.plan, &next).map_err(|error| error.to_string())?;
-            Ok((loaded, graph))
+            let running =
+                Running::build(&loaded.plan, &next).map_err(|error| format!("{error:#}"))?;
+            Ok((loaded, running))
         });
         let (loaded, mut next) = match built {
             Ok(built) => built,
@@ -171,19 +197,28 @@ impl Agent {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        self.stop(graph).await;
+        self.stop(running).await;
         if let Err(error) = next.start().await {
             self.last_reload.record(0, &[]);
-            tracing::error!(%error, "the new configuration did not start; going back to the old one");
-            *graph = Graph::build(plan, &self.surroundings()).map_err(|error| error.to_string())?;
-            let back = graph.start().await.map_err(|error| error.to_string());
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the new configuration did not start; going back to the old one"
+            );
+            *running =
+                Running::build(plan, &self.surroundings()).map_err(|error| format!("{error:#}"))?;
+            let back = running.start().await.map_err(|error| format!("{error:#}"));
             if let Err(error) = &back {
                 tracing::error!(%error, "the old configuration did not start again either");
             }
             return back;
         }
+        if !telemetry::only_pages_differ(&plan.telemetry, &loaded.plan.telemetry) {
+            tracing::warn!(
+                "service::telemetry has changed: what is more than the pages for Prometheus takes effect at the next start of the process"
+            );
+        }
         *plan = loaded.plan;
-        *graph = next;
+        *running = next;
         self.last_reload.record(1, &[]);
         tracing::info!("configuration reloaded");
         Ok(())
@@ -202,5 +237,37 @@ impl Agent {
             health,
             meter: self.own_metrics.meter(),
         }
+    }
+}
+
+/// What one configuration runs: the pipelines, and the pages with own metrics around them, which
+/// are there before the first component and after the last.
+struct Running {
+    pages: MetricsPages,
+    graph: Graph,
+}
+
+impl Running {
+    fn build(plan: &Plan, around: &Surroundings) -> anyhow::Result<Self> {
+        let graph = Graph::build(plan, around)?;
+        let pages = MetricsPages::build(&plan.telemetry, &around.services)?;
+        Ok(Self { pages, graph })
+    }
+
+    async fn start(&mut self) -> anyhow::Result<()> {
+        let started = match self.pages.start().await {
+            Ok(()) => self.graph.start().await.map_err(anyhow::Error::from),
+            Err(error) => Err(error.into()),
+        };
+        if started.is_err() {
+            self.pages.shutdown().await;
+        }
+        started
+    }
+
+    async fn shutdown(&mut self, grace: Duration) -> bool {
+        let clean = self.graph.shutdown(grace).await;
+        self.pages.shutdown().await;
+        clean
     }
 }

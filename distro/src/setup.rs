@@ -11,6 +11,7 @@ use opentelemetry::metrics::noop::NoopMeterProvider;
 
 use crate::cli::ConfigArgs;
 use crate::components;
+use crate::telemetry::MetricsPages;
 
 /// Configurations that come with the binary: name, text.
 const BUILTIN: [(&str, &str); 3] = [
@@ -81,9 +82,17 @@ fn can_be_built(plan: &Plan, problems: &mut Problems) -> bool {
         meter: NoopMeterProvider::new().meter("corten"),
     };
     match Graph::build(plan, &around) {
-        Ok(_) => true,
+        Ok(_) => {}
         Err(error) => {
             problems.push(Problem::error(error.source.to_string()).path(error.place));
+            return false;
+        }
+    }
+    // After the components, as when it is run: they have their addresses first.
+    match MetricsPages::build(&plan.telemetry, &around.services) {
+        Ok(_) => true,
+        Err(error) => {
+            problems.push(Problem::error(error.to_string()));
             false
         }
     }

@@ -1,23 +1,25 @@
 //! Corten's own logs, metrics and traces.
 
-use std::sync::Arc;
-use std::time::Instant;
+mod otlp;
+mod pages;
+mod traces;
 
-use anyhow::Context as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use corten_component::{BoxError, SelfMetrics};
-use corten_config::model::OtlpProtocol;
 use corten_config::model::Telemetry;
 use corten_pdata::Metrics;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider};
-use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
-use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
-use opentelemetry_sdk::trace::{SdkTracerProvider, Tracer};
+use opentelemetry_sdk::metrics::{ManualReader, PeriodicReader, SdkMeterProvider};
 use prost::Message;
+
+pub(crate) use pages::MetricsPages;
+pub(crate) use traces::OwnTraces;
 
 /// The resource of Corten's own telemetry: `service.name` and `service.version`, and what
 /// `service::telemetry::resource` sets or takes away.
@@ -35,6 +37,23 @@ pub(crate) fn resource(telemetry: &Telemetry) -> Resource {
         .filter_map(|(name, value)| Some(KeyValue::new(name, value?)));
     Resource::builder_empty().with_attributes(set).build()
 }
+
+/// Whether two configurations tell the same, apart from the pages that are made anew for each.
+pub(crate) fn only_pages_differ(old: &Telemetry, new: &Telemetry) -> bool {
+    let rest = |telemetry: &Telemetry| {
+        let mut rest = telemetry.clone();
+        rest.metrics.address = None;
+        if let Some(readers) = &mut rest.metrics.readers {
+            readers.retain(|reader| reader.pull.is_none());
+        }
+        rest.metrics.readers = rest.metrics.readers.filter(|readers| !readers.is_empty());
+        rest
+    };
+    rest(old) == rest(new)
+}
+
+/// How long the last of the own telemetry may take to leave when the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The process's meter and what reads it. One for the life of the process: a reload goes on
 /// counting.
@@ -60,10 +79,7 @@ impl MetricReader for SharedReader {
         self.0.force_flush()
     }
 
-    fn shutdown_with_timeout(
-        &self,
-        timeout: std::time::Duration,
-    ) -> opentelemetry_sdk::error::OTelSdkResult {
+    fn shutdown_with_timeout(&self, timeout: Duration) -> opentelemetry_sdk::error::OTelSdkResult {
         self.0.shutdown_with_timeout(timeout)
     }
 
@@ -76,15 +92,42 @@ impl MetricReader for SharedReader {
 }
 
 impl OwnMetrics {
-    /// Sets the meter up, with `otelcol_process_*` already on it.
-    pub(crate) fn new(resource: Resource) -> Self {
+    /// Sets the meter up, with `otelcol_process_*` already on it, and starts sending where
+    /// `service::telemetry::metrics` has periodic readers.
+    ///
+    /// # Errors
+    ///
+    /// A reader's exporter cannot be set up as it is configured.
+    pub(crate) fn start(telemetry: &Telemetry, resource: Resource) -> anyhow::Result<Self> {
         let reader = SharedReader(Arc::new(ManualReader::builder().build()));
-        let provider = SdkMeterProvider::builder()
+        let mut provider = SdkMeterProvider::builder()
             .with_resource(resource)
-            .with_reader(reader.clone())
-            .build();
+            .with_reader(reader.clone());
+        for periodic in telemetry
+            .metrics
+            .effective_readers()
+            .iter()
+            .filter_map(|reader| reader.periodic.as_ref())
+        {
+            if let Some(otlp) = &periodic.exporter.otlp {
+                let interval = Duration::from_millis(periodic.interval);
+                let exporter = otlp::metrics(otlp)?;
+                provider = provider.with_reader(
+                    PeriodicReader::builder(exporter)
+                        .with_interval(interval)
+                        .build(),
+                );
+            }
+        }
+        let provider = provider.build();
         process_metrics(&provider.meter("corten"));
-        Self { provider, reader }
+        Ok(Self { provider, reader })
+    }
+
+    /// Sends what periodic readers have to send, a last time. Blocks while it does, and must not be
+    /// called on a thread of the runtime: the sending needs that.
+    pub(crate) fn shutdown(&self) {
+        drop(self.provider.shutdown_with_timeout(LAST_WORDS));
     }
 
     /// The meter that components count with.
@@ -153,55 +196,4 @@ fn resident_bytes() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
-}
-
-/// Corten's own spans on their way to an OTLP endpoint; what waits is sent when this is dropped.
-pub(crate) struct OwnTraces(SdkTracerProvider);
-
-impl OwnTraces {
-    /// Starts sending, when `service::telemetry::traces` names an OTLP exporter.
-    ///
-    /// # Errors
-    ///
-    /// The exporter cannot be set up as it is configured.
-    pub(crate) fn start(telemetry: &Telemetry, resource: Resource) -> anyhow::Result<Option<Self>> {
-        let exporters = telemetry.traces.processors.iter().filter_map(|processor| {
-            let batch = processor.batch.as_ref().map(|batch| &batch.exporter);
-            let exporter = batch.or(processor.simple.as_ref().map(|simple| &simple.exporter));
-            exporter?.otlp.as_ref()
-        });
-        let mut provider = SdkTracerProvider::builder().with_resource(resource);
-        let mut any = false;
-        for otlp in exporters {
-            anyhow::ensure!(
-                otlp.protocol == OtlpProtocol::Grpc,
-                "service::telemetry::traces: {}: own traces are sent over gRPC only, set `protocol: grpc`",
-                otlp.endpoint
-            );
-            let mut endpoint = otlp.endpoint.clone();
-            if !endpoint.contains("://") {
-                endpoint = format!("http://{endpoint}");
-            }
-            let exporter = opentelemetry_otlp::SpanExporter::builder()
-                .with_tonic()
-                .with_endpoint(endpoint)
-                .with_timeout(std::time::Duration::from_millis(otlp.timeout))
-                .build()
-                .context("service::telemetry::traces")?;
-            provider = provider.with_batch_exporter(exporter);
-            any = true;
-        }
-        Ok(any.then(|| Self(provider.build())))
-    }
-
-    /// What records spans.
-    pub(crate) fn tracer(&self) -> Tracer {
-        self.0.tracer("corten")
-    }
-}
-
-impl Drop for OwnTraces {
-    fn drop(&mut self) {
-        drop(self.0.shutdown());
-    }
 }

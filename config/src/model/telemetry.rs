@@ -126,7 +126,7 @@ pub struct Metrics {
     pub level: MetricsLevel,
     /// Where Prometheus finds them, `host:port`. Deprecated: use `readers`.
     pub address: Option<Endpoint>,
-    /// How they leave. One for Prometheus at `localhost:8888` when this is not written.
+    /// How they leave. When this is not written they are on the `/metrics` of the `admin` extension, and there alone.
     pub readers: Option<Vec<Reader>>,
     /// Changes to single metrics. Accepted for compatibility; not applied.
     pub views: Vec<serde_json::Value>,
@@ -144,7 +144,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The readers with the default and the deprecated `address` resolved; none at level `none`.
+    /// The readers with the deprecated `address` resolved; none at level `none`.
     pub fn effective_readers(&self) -> Vec<Reader> {
         if self.level == MetricsLevel::None {
             return Vec::new();
@@ -167,7 +167,7 @@ impl Metrics {
         match (&self.readers, &self.address) {
             (Some(readers), _) => readers.clone(),
             (None, Some(address)) => vec![pull(address)],
-            (None, None) => vec![pull(&Endpoint::new("localhost", 8888))],
+            (None, None) => Vec::new(),
         }
     }
 }
@@ -233,8 +233,18 @@ pub struct PrometheusReader {
     pub without_units: bool,
     /// Leave `_total` and other suffixes out of names.
     pub without_type_suffix: bool,
-    /// Which of the resource's attributes every metric carries. Accepted for compatibility; they are in `target_info`.
-    pub with_resource_constant_labels: Option<serde_json::Value>,
+    /// Which of the resource's attributes every metric carries; all of them are in `target_info`.
+    pub with_resource_constant_labels: ConstantLabels,
+}
+
+/// Attributes by their keys.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ConstantLabels {
+    /// Keys of attributes; `*` stands for anything.
+    pub included: Vec<String>,
+    /// Keys of attributes that are left out all the same.
+    pub excluded: Vec<String>,
 }
 
 impl Default for PrometheusReader {
@@ -245,7 +255,7 @@ impl Default for PrometheusReader {
             without_scope_info: true,
             without_units: true,
             without_type_suffix: true,
-            with_resource_constant_labels: None,
+            with_resource_constant_labels: ConstantLabels::default(),
         }
     }
 }
@@ -308,6 +318,29 @@ pub struct OtlpExporter {
     pub temporality_preference: Option<String>,
     /// Which histogram is sent. Accepted for compatibility; it has explicit buckets.
     pub default_histogram_aggregation: Option<String>,
+}
+
+impl OtlpExporter {
+    /// The URL to send to: `endpoint` with the scheme that `insecure` implies where it has none, and with
+    /// `path` where it has no path.
+    pub fn url(&self, path: &str) -> String {
+        let mut url = if self.endpoint.contains("://") {
+            self.endpoint.clone()
+        } else if self.insecure {
+            format!("http://{}", self.endpoint)
+        } else {
+            format!("https://{}", self.endpoint)
+        };
+        let has_path = url
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_once('/'))
+            .is_some_and(|(_, path)| !path.is_empty());
+        if !has_path {
+            url.truncate(url.trim_end_matches('/').len());
+            url.push_str(path);
+        }
+        url
+    }
 }
 
 impl Default for OtlpExporter {
@@ -571,6 +604,45 @@ impl Check for Telemetry {
                 _ => at.error("expected either 'pull' or 'periodic'"),
             }
         }
+        if !self.metrics.views.is_empty() {
+            metrics
+                .on("views")
+                .warning("'views' has no effect: every metric is as it is");
+        }
+        for (index, reader) in self.metrics.readers.iter().flatten().enumerate() {
+            let mut at = metrics.item("readers", index);
+            if let Some(prometheus) = reader
+                .pull
+                .as_ref()
+                .and_then(|p| p.exporter.prometheus.as_ref())
+                && prometheus.without_units != prometheus.without_type_suffix
+            {
+                at.warning(
+                    "'without_units' follows 'without_type_suffix': names have both or neither",
+                );
+            }
+            if reader
+                .periodic
+                .as_ref()
+                .is_some_and(|p| p.exporter.otlp.is_none())
+            {
+                at.warning("has no effect: own metrics are sent to an 'exporter: {otlp: …}' only");
+            }
+        }
+        let mut logs = at.section("logs");
+        if !self.logs.processors.is_empty() {
+            logs.on("processors")
+                .warning("'processors' has no effect: own logs are written to 'output_paths' only");
+        }
+        if !self.logs.initial_fields.is_empty() {
+            logs.on("initial_fields")
+                .warning("'initial_fields' has no effect");
+        }
+        if self.traces.sampler.is_some() {
+            at.section("traces").on("sampler").warning(
+                "'sampler' has no effect: every trace is kept; 'level: none' records none",
+            );
+        }
         for (section, processors) in [
             ("logs", &self.logs.processors),
             ("traces", &self.traces.processors),
@@ -598,6 +670,10 @@ impl Check for OtlpExporter {
     fn check(&self, at: &mut Checker<'_>) {
         if self.endpoint.is_empty() {
             at.field("endpoint").error("is required");
+        } else if self.protocol == OtlpProtocol::Grpc && !self.url("").starts_with("http://") {
+            at.on("endpoint").error(
+                "own telemetry is sent over gRPC in the clear only: write 'http://…' or 'insecure: true', or for TLS 'protocol: http/protobuf'",
+            );
         }
         if !matches!(
             self.compression.as_deref(),

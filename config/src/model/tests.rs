@@ -232,7 +232,10 @@ fn telemetry() {
     let (model, problems) = read(&with(
         "logs: {level: INFO, encoding: json, initial_fields: {a: 1}}\n    metrics:\n      level: detailed\n      readers:\n        - pull: {exporter: {prometheus: {host: 0.0.0.0, port: 8888}}}\n        - periodic: {interval: 1000, exporter: {otlp: {protocol: grpc, endpoint: 'http://x:4317', headers: [{name: a, value: b}]}}}\n    traces: {processors: [{batch: {exporter: {otlp: {endpoint: 'http://x:4318'}}}}]}\n    resource: {service.name: edge, host.name: }",
     ));
-    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(
+        problems.to_string(),
+        "c.yaml:20:57: warning: service::telemetry::logs: 'initial_fields' has no effect"
+    );
     let telemetry = model.service.telemetry;
     assert_eq!(telemetry.metrics.effective_readers().len(), 2);
     assert_eq!(telemetry.resource.attributes.get("host.name"), Some(&None));
@@ -248,19 +251,28 @@ fn telemetry() {
         model.service.telemetry.resource.attributes.get("a"),
         Some(&Some("5".to_owned()))
     );
-    assert_eq!(
-        Telemetry::default().metrics.effective_readers()[0]
-            .pull
-            .as_ref()
-            .unwrap()
-            .exporter
-            .prometheus
-            .as_ref()
-            .unwrap()
-            .port,
-        8888
-    );
+    assert!(Telemetry::default().metrics.effective_readers().is_empty());
+    let url = |endpoint: &str, insecure| {
+        let endpoint = endpoint.to_owned();
+        let otlp = OtlpExporter {
+            endpoint,
+            insecure,
+            ..OtlpExporter::default()
+        };
+        otlp.url("/v1/traces")
+    };
+    assert_eq!(url("x:1", true), "http://x:1/v1/traces");
+    assert_eq!(url("x:1/", false), "https://x:1/v1/traces");
+    assert_eq!(url("http://x:1/in", false), "http://x:1/in");
 
+    bad(
+        &with(
+            "traces: {processors: [{simple: {exporter: {otlp: {protocol: grpc, endpoint: 'x:4317'}}}}]}",
+        ),
+        &expect![
+            "c.yaml:20:81: service::telemetry::traces::processors[0]::simple::exporter::otlp: own telemetry is sent over gRPC in the clear only: write 'http://…' or 'insecure: true', or for TLS 'protocol: http/protobuf'"
+        ],
+    );
     bad(
         &with("metrics: {address: 'localhost:9'}"),
         &expect![
@@ -273,6 +285,7 @@ fn telemetry() {
         ),
         &expect![[r#"
             c.yaml:20:19: service::telemetry::logs::level: unknown value 'loud' (valid: debug, info, warn, warning, dpanic, error, fatal, panic)
+            c.yaml:20:37: warning: service::telemetry::logs: 'processors' has no effect: own logs are written to 'output_paths' only
             c.yaml:20:38: service::telemetry::logs::processors[0]: expected either 'batch' or 'simple'
             c.yaml:21:24: service::telemetry::metrics: collector telemetry metrics reader should exist when metric level is not none
             c.yaml:21:28: service::telemetry::metrics: unknown field 'levl', did you mean 'level'?
@@ -282,9 +295,10 @@ fn telemetry() {
     bad(
         &with("metrics: {readers: [{}, {pull: {}}, {periodic: {interval: 0}}]}"),
         &expect![[r#"
-        c.yaml:20:25: service::telemetry::metrics::readers[0]: expected either 'pull' or 'periodic'
-        c.yaml:20:36: service::telemetry::metrics::readers[1]::pull: expected 'exporter: {prometheus: …}'
-        c.yaml:20:63: service::telemetry::metrics::readers[2]::periodic: interval must be positive"#]],
+            c.yaml:20:25: service::telemetry::metrics::readers[0]: expected either 'pull' or 'periodic'
+            c.yaml:20:36: service::telemetry::metrics::readers[1]::pull: expected 'exporter: {prometheus: …}'
+            c.yaml:20:41: warning: service::telemetry::metrics::readers[2]: has no effect: own metrics are sent to an 'exporter: {otlp: …}' only
+            c.yaml:20:63: service::telemetry::metrics::readers[2]::periodic: interval must be positive"#]],
     );
 }
 

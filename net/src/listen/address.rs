@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use corten_config::settings::Transport;
 use corten_config::types::Endpoint;
 
-/// Where to listen. Two that are equal are the same socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where to listen. Two that are equal are the same socket: `localhost` and `127.0.0.1` are.
+#[derive(Clone, Debug)]
 pub enum Address {
     /// A port of the machine.
     Tcp {
-        /// A name or an address without brackets, in lower case; `localhost` for the loopback's own
-        /// addresses, empty for every address of the machine.
+        /// A name or an address without brackets, in lower case and its shortest form; empty for every address
+        /// of the machine.
         host: String,
         /// 0 lets the system choose.
         port: u16,
@@ -26,12 +26,11 @@ pub enum Address {
 }
 
 impl Address {
-    /// The address of an endpoint; different spellings of one address become equal.
+    /// The address of an endpoint.
     #[must_use]
     pub fn tcp(endpoint: &Endpoint, transport: Transport) -> Self {
         let host = endpoint.host().to_ascii_lowercase();
         let host = match host.parse::<IpAddr>() {
-            Ok(ip) if ip == IpAddr::V4(Ipv4Addr::LOCALHOST) => "localhost".to_owned(),
             Ok(ip) => ip.to_string(),
             Err(_) => host,
         };
@@ -79,6 +78,41 @@ impl Address {
             .into_iter()
             .filter(|candidate| allows(*transport, candidate.ip()))
             .collect())
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Tcp {
+                    host,
+                    port,
+                    transport,
+                },
+                Self::Tcp {
+                    host: other_host,
+                    port: other_port,
+                    transport: other_transport,
+                },
+            ) => {
+                loopback(host) == loopback(other_host)
+                    && (port, transport) == (other_port, other_transport)
+            }
+            (Self::Unix(path), Self::Unix(other)) => path == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Address {}
+
+/// The name that the loopback's first address has.
+fn loopback(host: &str) -> &str {
+    if host == "127.0.0.1" {
+        "localhost"
+    } else {
+        host
     }
 }
 

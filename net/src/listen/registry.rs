@@ -26,6 +26,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Listen {
     /// Where.
     pub address: Address,
+    /// The key beside the other settings that says so, for messages: `endpoint`.
+    pub key: &'static str,
     /// Encrypted, or not.
     pub tls: Option<TlsServer>,
     /// Connections at the same time; more wait to be accepted. 0: no limit.
@@ -49,6 +51,7 @@ impl From<&HttpServer> for Listen {
     fn from(settings: &HttpServer) -> Self {
         Self {
             address: Address::tcp(&settings.endpoint, settings.transport),
+            key: "endpoint",
             tls: settings.tls.as_ref().cloned(),
             max_connections: settings.max_connections,
             header_timeout: settings.read_header_timeout.non_zero(),
@@ -69,6 +72,7 @@ impl From<&GrpcServer> for Listen {
         };
         Self {
             address: Address::tcp(&settings.endpoint, settings.transport),
+            key: "endpoint",
             tls: settings.tls.as_ref().cloned(),
             max_connections: settings.max_connections,
             // gRPC's own limit for setting up a connection.
@@ -115,10 +119,10 @@ pub enum ListenError {
         address: Address,
     },
     /// Another process listens there, or another component at an address that includes this one.
-    #[error("{address}: address already in use: another {by}; change {owner}::endpoint or stop it")]
+    #[error("{address}: address already in use: another {by}; change {setting} or stop it")]
     InUse {
-        /// The settings' place in the configuration.
-        owner: String,
+        /// The setting's place in the configuration.
+        setting: String,
         /// The address.
         address: Address,
         /// Who.
@@ -126,19 +130,19 @@ pub enum ListenError {
     },
     /// The system forbids it.
     #[error(
-        "{address}: permission denied: ports below 1024 need CAP_NET_BIND_SERVICE; change {owner}::endpoint"
+        "{address}: permission denied: ports below 1024 need CAP_NET_BIND_SERVICE; change {setting}"
     )]
     Forbidden {
-        /// The settings' place in the configuration.
-        owner: String,
+        /// The setting's place in the configuration.
+        setting: String,
         /// The address.
         address: Address,
     },
     /// The machine does not have the address.
-    #[error("{address}: no interface of this machine has this address; change {owner}::endpoint")]
+    #[error("{address}: no interface of this machine has this address; change {setting}")]
     NotHere {
-        /// The settings' place in the configuration.
-        owner: String,
+        /// The setting's place in the configuration.
+        setting: String,
         /// The address.
         address: Address,
     },
@@ -151,10 +155,10 @@ pub enum ListenError {
         source: crate::tls::TlsError,
     },
     /// Anything else.
-    #[error("{owner}::endpoint: {address}: {source}")]
+    #[error("{setting}: {address}: {source}")]
     Io {
-        /// The settings' place in the configuration.
-        owner: String,
+        /// The setting's place in the configuration.
+        setting: String,
         /// The address.
         address: Address,
         /// What the system said.
@@ -243,6 +247,7 @@ impl Listeners {
     ///
     /// Another component listens at the same address in another way.
     pub fn listen(&self, owner: String, listen: Listen) -> Result<Listener, ListenError> {
+        let (address, key) = (listen.address.clone(), listen.key);
         let mut all = self.0.lock();
         let same = all
             .iter()
@@ -272,6 +277,8 @@ impl Listeners {
             known: Arc::clone(&self.0),
             shared,
             share: Share::new(owner),
+            address,
+            key,
         })
     }
 }
@@ -299,6 +306,9 @@ pub struct Listener {
     known: Known,
     shared: Arc<Shared>,
     share: Arc<Share>,
+    /// As this component has written it, and under which key.
+    address: Address,
+    key: &'static str,
 }
 
 impl Listener {
@@ -385,19 +395,20 @@ impl Listener {
     }
 
     fn bind_error(&self, source: io::Error) -> ListenError {
-        let (owner, address) = (self.share.owner.clone(), self.shared.listen.address.clone());
+        let setting = format!("{}::{}", self.share.owner, self.key);
+        let address = self.address.clone();
         match source.kind() {
             io::ErrorKind::AddrInUse => ListenError::InUse {
                 by: self
                     .holder()
                     .unwrap_or_else(|| "process listens there".to_owned()),
-                owner,
+                setting,
                 address,
             },
-            io::ErrorKind::PermissionDenied => ListenError::Forbidden { owner, address },
-            io::ErrorKind::AddrNotAvailable => ListenError::NotHere { owner, address },
+            io::ErrorKind::PermissionDenied => ListenError::Forbidden { setting, address },
+            io::ErrorKind::AddrNotAvailable => ListenError::NotHere { setting, address },
             _ => ListenError::Io {
-                owner,
+                setting,
                 address,
                 source,
             },

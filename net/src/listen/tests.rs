@@ -128,7 +128,7 @@ fn different_tls_at_one_address_is_an_error() {
         .to_string();
     assert_eq!(
         error,
-        "receivers::zipkin::tls: localhost:4317 is shared with receivers::otlp, whose tls differs: \
+        "receivers::zipkin::tls: 127.0.0.1:4317 is shared with receivers::otlp, whose tls differs: \
          make them equal or change one endpoint"
     );
 }
@@ -163,7 +163,7 @@ async fn a_port_that_is_taken_says_by_whom_and_what_to_do() {
     assert_eq!(
         listener.start().await.unwrap_err().to_string(),
         format!(
-            "localhost:{port}: address already in use: another process listens there; \
+            "127.0.0.1:{port}: address already in use: another process listens there; \
              change receivers::otlp::protocols::grpc::endpoint or stop it"
         )
     );
