@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use corten_pdata::AnyValue;
-use corten_pdata::build::{LogRecordBuilder, LogsBuilder};
+use corten_pdata::build::{LineAttributes, LogsBuilder};
+use corten_tail::container::StdStream;
 use corten_tail::{Record, Sink, Source, Ticket};
 use tokio::sync::mpsc;
 
@@ -24,6 +25,9 @@ pub struct Encoder {
     /// Whose resource is open in the builder.
     source: Option<u64>,
     observed: u64,
+    plain: Common,
+    stdout: Common,
+    stderr: Common,
     outbox: mpsc::Sender<Shipment<Vec<Ticket>>>,
     /// What the outbox had no room for. Bounded by what the engine lets be in flight.
     backlog: VecDeque<Shipment<Vec<Ticket>>>,
@@ -56,6 +60,45 @@ pub struct Shape {
     pub resource: Vec<(String, String)>,
 }
 
+/// The attributes that the lines of one source, stream and tag have in common.
+#[derive(Debug, Default)]
+struct Common {
+    source: Option<u64>,
+    tag: Vec<u8>,
+    attributes: LineAttributes,
+}
+
+impl Common {
+    /// Those of this record: nearly always the ones of the record before.
+    #[inline]
+    fn of(&mut self, shape: &Shape, source: &Source, record: &Record<'_>) -> &LineAttributes {
+        let tag = record.tag.unwrap_or_default();
+        if self.source != Some(source.id) || self.tag != tag {
+            self.source = Some(source.id);
+            self.tag.clear();
+            self.tag.extend_from_slice(tag);
+            self.attributes = LineAttributes::new(|out| {
+                if let Some(stream) = record.stream {
+                    out.attribute_str("log.iostream", stream.as_str());
+                }
+                if let Some(tag) = record.tag {
+                    out.attribute_str("logtag", &text(tag));
+                }
+                if shape.name {
+                    out.attribute_str("log.file.name", &source.name);
+                }
+                if shape.path {
+                    out.attribute_str("log.file.path", &source.path);
+                }
+                for (key, value) in &shape.attributes {
+                    out.attribute_str(key, value);
+                }
+            });
+        }
+        &self.attributes
+    }
+}
+
 impl Encoder {
     /// Batches go to `outbox`.
     #[must_use]
@@ -66,6 +109,9 @@ impl Encoder {
             tickets: Vec::new(),
             source: None,
             observed: 0,
+            plain: Common::default(),
+            stdout: Common::default(),
+            stderr: Common::default(),
             outbox,
             backlog: VecDeque::new(),
         }
@@ -142,37 +188,34 @@ impl Sink for Encoder {
         if self.source != Some(source.id) {
             self.begin(source);
         }
-        let (shape, observed) = (&self.shape, self.observed);
-        self.builder.record(|out: &mut LogRecordBuilder<'_>| {
-            if let Some(time) = record.time {
-                out.time(time);
-            }
-            out.observed_time(observed);
-            if shape.raw_bytes {
-                out.body(&AnyValue::Bytes(body));
-            } else {
-                out.body_str(&text(body));
-            }
-            if let Some(stream) = record.stream {
-                out.attribute_str("log.iostream", stream.as_str());
-            }
-            if let Some(tag) = record.tag {
-                out.attribute_str("logtag", &text(tag));
-            }
-            if shape.name {
-                out.attribute_str("log.file.name", &source.name);
-            }
-            if shape.path {
-                out.attribute_str("log.file.path", &source.path);
-            }
-            if shape.offset {
-                let offset = i64::try_from(record.offset).unwrap_or(i64::MAX);
-                out.attribute_int("log.file.record_offset", offset);
-            }
-            for (key, value) in &shape.attributes {
-                out.attribute_str(key, value);
-            }
-        });
+        let shape = &self.shape;
+        let common = match record.stream {
+            None => &mut self.plain,
+            Some(StdStream::Stdout) => &mut self.stdout,
+            Some(StdStream::Stderr) => &mut self.stderr,
+        };
+        let common = common.of(shape, source, record);
+        let (time, observed) = (record.time.unwrap_or_default(), self.observed);
+        if shape.raw_bytes || shape.offset {
+            self.builder.record(|out| {
+                if time != 0 {
+                    out.time(time);
+                }
+                out.observed_time(observed);
+                if shape.raw_bytes {
+                    out.body(&AnyValue::Bytes(body));
+                } else {
+                    out.body_str(&text(body));
+                }
+                out.line_attributes(common);
+                if shape.offset {
+                    let offset = i64::try_from(record.offset).unwrap_or(i64::MAX);
+                    out.attribute_int("log.file.record_offset", offset);
+                }
+            });
+        } else {
+            self.builder.line(time, observed, &text(body), common);
+        }
     }
 
     fn chunk(&mut self, _: &Arc<Source>, ticket: Ticket) {

@@ -25,7 +25,7 @@ mod metrics;
 mod traces;
 mod value;
 
-pub use logs::{LogRecordBuilder, LogsBuilder};
+pub use logs::{LineAttributes, LogRecordBuilder, LogsBuilder};
 pub use metrics::{
     ExemplarBuilder, ExponentialHistogramPointBuilder, ExponentialHistogramPoints,
     HistogramPointBuilder, HistogramPoints, MetricBuilder, MetricsBuilder, NumberPointBuilder,
@@ -194,11 +194,17 @@ impl Containers {
         }
     }
 
-    /// Begins a record or a metric within the open scope.
-    fn open_in_scope(&mut self, width: usize) -> Opened {
+    /// Sees to it that there is a scope for what comes.
+    #[inline]
+    fn scope_is_open(&mut self) {
         if self.scope.is_none() {
             self.begin_scope("", "", "", |_| {});
         }
+    }
+
+    /// Begins a record or a metric within the open scope.
+    fn open_in_scope(&mut self, width: usize) -> Opened {
+        self.scope_is_open();
         wire::open_message(&mut self.out, 2, width)
     }
 

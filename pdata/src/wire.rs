@@ -354,6 +354,29 @@ pub fn length_len(len: usize) -> usize {
     varint_len(len as u64)
 }
 
+/// A length below 16,384 as a varint of two bytes, padded where one would do: what has lengths of one width can be
+/// written at once. Decoders have to take padded varints, and all do.
+#[inline(always)]
+#[must_use]
+pub const fn padded_length(len: usize) -> [u8; 2] {
+    debug_assert!(len < 0x4000, "has a longer varint");
+    [low7(len as u64) | 0x80, low7((len >> 7) as u64)]
+}
+
+/// A number below 2³⁵ as a varint of five bytes, padded where fewer would do.
+#[inline(always)]
+#[must_use]
+pub const fn padded_number(value: u64) -> [u8; 5] {
+    debug_assert!(value < 1 << 35, "has a longer varint");
+    [
+        low7(value) | 0x80,
+        low7(value >> 7) | 0x80,
+        low7(value >> 14) | 0x80,
+        low7(value >> 21) | 0x80,
+        low7(value >> 28),
+    ]
+}
+
 const fn low7(value: u64) -> u8 {
     (value & 0x7f) as u8
 }
@@ -522,10 +545,7 @@ pub fn close_message(out: &mut Vec<u8>, opened: Opened) {
 pub(crate) fn patch_length(out: &mut Vec<u8>, at: usize, width: usize, len: usize) {
     match (width, out.get_mut(at..)) {
         (1, Some([place, ..])) if len < 0x80 => *place = low7(len as u64),
-        (2, Some([low, high, ..])) if len < 0x4000 => {
-            *low = low7(len as u64) | 0x80;
-            *high = low7((len >> 7) as u64);
-        }
+        (2, Some([low, high, ..])) if len < 0x4000 => [*low, *high] = padded_length(len),
         _ => patch_long_length(out, at, width, len),
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use corten_pdata::build::{LogsBuilder, MetricsBuilder, OwnedValue, TracesBuilder};
+use corten_pdata::build::{LineAttributes, LogsBuilder, MetricsBuilder, OwnedValue, TracesBuilder};
 use corten_pdata::metrics::Temporality;
 use corten_pdata::model::common::{self, any_value::Value};
 use corten_pdata::model::{logs, metrics, resource, trace};
@@ -121,6 +121,39 @@ fn logs_with_every_field_and_any_length() {
             }],
         };
         assert_eq!(decoded(&built).resource_logs, vec![expected]);
+    }
+}
+
+#[test]
+fn a_line_is_the_record_with_its_fields() {
+    let common = LineAttributes::new(|attributes| {
+        attributes.attribute_str("log.iostream", "stdout");
+        attributes.attribute_str("long", &"p".repeat(300));
+    });
+    for len in [
+        0, 1, 127, 128, 16_000, 16_050, 16_060, 16_100, 16_383, 16_384, 100_000,
+    ] {
+        for time in [0, 7, u64::MAX] {
+            let line = "x".repeat(len);
+            let mut fast = LogsBuilder::new();
+            let mut slow = LogsBuilder::new();
+            for builder in [&mut fast, &mut slow] {
+                builder.resource(|resource| {
+                    resource.attribute_str("a", "b");
+                });
+            }
+            for _ in 0..2 {
+                fast.line(time, 8, &line, &common);
+                slow.record(|record| {
+                    record.time(time).observed_time(8).body_str(&line);
+                    record.attribute_str("log.iostream", "stdout");
+                    record.attribute_str("long", &"p".repeat(300));
+                });
+            }
+            let (fast, slow) = (fast.finish(), slow.finish());
+            assert_eq!(fast.items(), 2);
+            assert_eq!(decoded(&fast), decoded(&slow), "{len} {time}");
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use bytes::{Buf, Bytes};
 use corten_pdata::attributes::{AnyValue, KeyValue};
 use corten_pdata::cursor::Cursor;
 use corten_pdata::wire::{
-    Fields, Opened, Value, close_message, length_len, low32, open_message, put_bytes_field,
-    put_tag, put_varint, put_varint_field, varint_len,
+    Fields, Opened, Value, close_message, length_len, low32, open_message, padded_length,
+    padded_number, put_bytes_field, put_tag, put_varint,
 };
 
 use crate::mapping::{Common, Limits, Mapping, Metadata};
@@ -27,6 +27,10 @@ pub(crate) struct Encoder {
     stream: Option<Opened>,
     /// The record's own metadata.
     metadata: Metadata,
+    /// All that stood behind the body of a record before.
+    tail: Remembered,
+    /// Records since its metadata was last of use.
+    misses: u32,
     /// The attributes of the record before, by position.
     remembered: Vec<Remembered>,
     line: String,
@@ -34,7 +38,7 @@ pub(crate) struct Encoder {
     pub(crate) trimmed: u64,
 }
 
-/// An attribute as it came and as it was written.
+/// An attribute, or several, as they came and as they were written.
 #[derive(Debug, Default)]
 struct Remembered {
     raw: Vec<u8>,
@@ -124,44 +128,77 @@ impl Encoder {
     }
 
     /// Writes a record. Reads its fields itself, in one pass, where a cursor would walk over the attributes twice.
+    ///
+    /// The lines of a file differ in their times and their texts only, which stand before all the rest: that the rest is the same
+    /// takes one comparison to see.
     #[inline]
     fn entry(&mut self, record: &[u8], common: &Common, mapping: &Mapping, now: u64) {
         let limits = mapping.limits();
-        self.metadata.clear();
-        self.metadata.bytes = common.bytes;
-        self.metadata.entries = common.entries;
         let (mut time, mut observed, mut severity) = (0, 0, 0);
         let mut body: &[u8] = &[];
         let (mut severity_text, mut trace, mut span, mut event) = (body, body, body, body);
-        let mut position = 0;
         let mut fields = Fields::new(record);
+        // What stands behind the body, if nothing but times stands before it and no time behind.
+        let mut tail = None;
+        let mut position = 0;
+        let mut begun = false;
+        let trimmed_before = self.trimmed;
         loop {
             let here = fields.rest();
             let Some(field) = fields.next() else {
                 break;
             };
             match (field.number, field.value) {
-                (ATTRIBUTE, Value::Bytes(attribute)) => {
-                    if let Some(limits) = limits {
-                        let raw = here
-                            .get(..here.len() - fields.rest().len())
-                            .unwrap_or_default();
-                        self.attribute(position, raw, attribute, mapping, limits);
-                    }
-                    position += 1;
+                (1, Value::Fixed64(value)) => {
+                    time = value;
+                    tail = None;
                 }
-                (1, Value::Fixed64(value)) => time = value,
-                (2, Value::Varint(value)) => severity = low32(value).cast_signed(),
-                (3, Value::Bytes(value)) => severity_text = value,
-                (5, Value::Bytes(value)) => body = value,
-                (9, Value::Bytes(value)) => trace = value,
-                (10, Value::Bytes(value)) => span = value,
-                (11, Value::Fixed64(value)) => observed = value,
-                (12, Value::Bytes(value)) => event = value,
-                _ => {}
+                (11, Value::Fixed64(value)) => {
+                    observed = value;
+                    tail = None;
+                }
+                (5, Value::Bytes(value)) => {
+                    body = value;
+                    if !begun && self.knows(fields.rest(), common, limits) {
+                        self.misses = 0;
+                        let line = line(body, &mut self.line);
+                        let time = first_set(time, observed, now);
+                        let (common, metadata) = (&common.encoded, &self.tail.written.encoded);
+                        write_entry(&mut self.body, time, line, common, metadata);
+                        return;
+                    }
+                    tail = (!begun).then(|| fields.rest());
+                }
+                (number, value) => {
+                    if !begun {
+                        begun = true;
+                        self.metadata.clear();
+                        self.metadata.bytes = common.bytes;
+                        self.metadata.entries = common.entries;
+                    }
+                    match (number, value) {
+                        (ATTRIBUTE, Value::Bytes(attribute)) => {
+                            if let Some(limits) = limits {
+                                let raw = here
+                                    .get(..here.len() - fields.rest().len())
+                                    .unwrap_or_default();
+                                self.attribute(position, raw, attribute, mapping, limits);
+                            }
+                            position += 1;
+                        }
+                        (2, Value::Varint(value)) => severity = low32(value).cast_signed(),
+                        (3, Value::Bytes(value)) => severity_text = value,
+                        (9, Value::Bytes(value)) => trace = value,
+                        (10, Value::Bytes(value)) => span = value,
+                        (12, Value::Bytes(value)) => event = value,
+                        _ => {}
+                    }
+                }
             }
         }
-        if let Some(limits) = limits {
+        if !begun {
+            self.metadata.clear();
+        } else if let Some(limits) = limits {
             let trimmed = &mut self.trimmed;
             let metadata = &mut self.metadata;
             if severity != 0 {
@@ -180,25 +217,42 @@ impl Encoder {
             }
             metadata.add_text(b"event_name", event, limits, trimmed);
         }
-        let time = [time, observed]
-            .into_iter()
-            .find(|time| *time != 0)
-            .unwrap_or(now);
-        let line = match AnyValue::string_bytes(body) {
-            Some(text) => text,
-            None => {
-                self.line.clear();
-                AnyValue::new(body).write_text(&mut self.line);
-                self.line.as_bytes()
-            }
-        };
-        write_entry(
-            &mut self.body,
-            time,
-            line,
-            &common.encoded,
-            &self.metadata.encoded,
-        );
+        if let Some(tail) = tail.filter(|tail| {
+            begun && tail.len() <= LONGEST_REMEMBERED && self.trimmed == trimmed_before
+        }) {
+            self.remember(tail, common);
+        }
+        let line = line(body, &mut self.line);
+        let time = first_set(time, observed, now);
+        let metadata = &self.metadata.encoded;
+        write_entry(&mut self.body, time, line, &common.encoded, metadata);
+    }
+
+    /// Whether the metadata of what stands behind a body is written already, and within the limits.
+    #[inline]
+    fn knows(&self, tail: &[u8], common: &Common, limits: Option<Limits>) -> bool {
+        let written = &self.tail.written;
+        !tail.is_empty()
+            && self.tail.raw == tail
+            && limits.is_none_or(|limits| {
+                common.bytes + written.bytes <= limits.bytes
+                    && common.entries + written.entries <= limits.entries
+            })
+    }
+
+    /// Keeps the metadata of this record, unless that was of no use several times.
+    fn remember(&mut self, tail: &[u8], common: &Common) {
+        self.misses = self.misses.wrapping_add(1);
+        if self.misses > 4 && !self.misses.is_multiple_of(64) {
+            return;
+        }
+        let (metadata, known) = (&self.metadata, &mut self.tail);
+        known.raw.clear();
+        known.raw.extend_from_slice(tail);
+        known.written.clear();
+        known.written.encoded.extend_from_slice(&metadata.encoded);
+        known.written.bytes = metadata.bytes - common.bytes;
+        known.written.entries = metadata.entries - common.entries;
     }
 
     /// Adds an attribute (`raw` with its tag and length) to the record's metadata, encoded anew only if it differs
@@ -254,23 +308,58 @@ impl Encoder {
     }
 }
 
+/// The body of a record as text.
+#[inline]
+fn line<'a>(body: &'a [u8], buffer: &'a mut String) -> &'a [u8] {
+    if let Some(text) = AnyValue::string_bytes(body) {
+        return text;
+    }
+    buffer.clear();
+    AnyValue::new(body).write_text(buffer);
+    buffer.as_bytes()
+}
+
+#[inline]
+fn first_set(time: u64, observed: u64, now: u64) -> u64 {
+    if time != 0 {
+        time
+    } else if observed != 0 {
+        observed
+    } else {
+        now
+    }
+}
+
 /// `Entry{timestamp, line, structured metadata}` as field 2 of its stream.
 #[inline]
 fn write_entry(out: &mut Vec<u8>, time: u64, line: &[u8], common: &[u8], metadata: &[u8]) {
+    // The timestamp with its two numbers, and the tag and length of the line.
+    const TIME: usize = 2 + 6 + 6;
+    const AROUND: usize = TIME + 3;
     let (seconds, nanos) = (time / 1_000_000_000, time % 1_000_000_000);
-    let time_len = 1 + varint_len(seconds) + if nanos == 0 { 0 } else { 1 + varint_len(nanos) };
-    let line_len = 1 + length_len(line.len()) + line.len();
-    let len = 2 + time_len + line_len + common.len() + metadata.len();
-    out.reserve(len + 8);
-    put_tag(out, 2, 2);
-    put_varint(out, len as u64);
-    put_tag(out, 1, 2);
-    put_varint(out, time_len as u64);
-    put_varint_field(out, 1, seconds);
-    if nanos != 0 {
-        put_varint_field(out, 2, nanos);
+    let len = AROUND + line.len() + common.len() + metadata.len();
+    out.reserve(len + 16);
+    // Numbers of one width, so that what stands before the line is written at once.
+    let [s0, s1, s2, s3, s4] = padded_number(seconds);
+    let [n0, n1, n2, n3, n4] = padded_number(nanos);
+    if len < 0x4000 {
+        let [len_low, len_high] = padded_length(len);
+        let [line_low, line_high] = padded_length(line.len());
+        out.extend_from_slice(&[
+            0x12, len_low, len_high, // entries
+            0x0a, 12, 0x08, s0, s1, s2, s3, s4, 0x10, n0, n1, n2, n3, n4, // timestamp
+            0x12, line_low, line_high, // line
+        ]);
+        out.extend_from_slice(line);
+    } else {
+        put_tag(out, 2, 2);
+        put_varint(
+            out,
+            (TIME + 1 + length_len(line.len()) + line.len() + common.len() + metadata.len()) as u64,
+        );
+        out.extend_from_slice(&[0x0a, 12, 0x08, s0, s1, s2, s3, s4, 0x10, n0, n1, n2, n3, n4]);
+        put_bytes_field(out, 2, line);
     }
-    put_bytes_field(out, 2, line);
     out.extend_from_slice(common);
     out.extend_from_slice(metadata);
 }

@@ -58,6 +58,8 @@ pub(crate) struct Sender<T> {
     reporter: Reporter,
     counters: Counters,
     streams: Mutex<Streams>,
+    /// Buffers to make requests in, as many as requests were ever made at the same moment: one per thread.
+    workshops: Mutex<Vec<Workshop>>,
     /// Something came in, a request ended, or the sender is to stop.
     changed: Notify,
     /// The most bytes of a request; shrinks when Loki says that one was too large.
@@ -84,6 +86,7 @@ impl<T: Transport> Sender<T> {
             reporter,
             counters,
             streams: Mutex::default(),
+            workshops: Mutex::default(),
             changed: Notify::new(),
             hurry: CancellationToken::new(),
             closed: AtomicBool::new(false),
@@ -132,11 +135,10 @@ impl<T: Transport> Sender<T> {
 
     /// Pushes until the sender is closed and nothing is left.
     pub(crate) async fn work(self: Arc<Self>) {
-        let mut workshop = Workshop::default();
         while let Some(taken) = self.next().await {
             // Whether there is enough for another request is for another worker to see.
             self.changed.notify_one();
-            self.push(taken, &mut workshop).await;
+            self.push(taken).await;
             if self.is_hurried() {
                 self.changed.notify_waiters();
             }
@@ -180,10 +182,13 @@ impl<T: Transport> Sender<T> {
         }
     }
 
-    async fn push(&self, taken: Taken, workshop: &mut Workshop) {
+    async fn push(&self, taken: Taken) {
         let limit = self.limit.load(Ordering::Relaxed);
+        let workshop = self.workshops.lock().pop();
+        let mut workshop = workshop.unwrap_or_default();
         let made = workshop.make(taken, &self.settings.mapping, limit);
         let trimmed = std::mem::take(&mut workshop.encoder.trimmed);
+        self.workshops.lock().push(workshop);
         self.counters
             .metadata_trimmed
             .add(trimmed, &self.counters.attributes);

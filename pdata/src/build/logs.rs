@@ -28,6 +28,53 @@ impl LogsBuilder {
         self
     }
 
+    /// Adds a record that is a line of text, with what lines have in common written once. The same as
+    /// [`record`](Self::record) with these fields, several times faster. A `time` of zero means that it is not known.
+    #[inline]
+    pub fn line(
+        &mut self,
+        time: u64,
+        observed: u64,
+        text: &str,
+        common: &LineAttributes,
+    ) -> &mut Self {
+        // What encloses the text: its field in the value, the value's in the record.
+        const VALUE: usize = 3;
+        const AROUND: usize = 9 + 9 + 3 + VALUE;
+        let len = AROUND + text.len() + common.raw.len();
+        if time == 0 || len >= 0x4000 {
+            return self.record(|record| {
+                if time != 0 {
+                    record.time(time);
+                }
+                record
+                    .observed_time(observed)
+                    .body_str(text)
+                    .line_attributes(common);
+            });
+        }
+        self.containers.scope_is_open();
+        let out = &mut self.containers.out;
+        out.reserve(3 + len);
+        // All lengths take two bytes, so that what stands before the text is of one size.
+        let [len_low, len_high] = wire::padded_length(len);
+        let [value_low, value_high] = wire::padded_length(text.len() + VALUE);
+        let [text_low, text_high] = wire::padded_length(text.len());
+        let [t0, t1, t2, t3, t4, t5, t6, t7] = time.to_le_bytes();
+        let [o0, o1, o2, o3, o4, o5, o6, o7] = observed.to_le_bytes();
+        out.extend_from_slice(&[
+            0x12, len_low, len_high, // log_records
+            0x09, t0, t1, t2, t3, t4, t5, t6, t7, // time_unix_nano
+            0x59, o0, o1, o2, o3, o4, o5, o6, o7, // observed_time_unix_nano
+            0x2a, value_low, value_high, // body
+            0x0a, text_low, text_high, // string_value
+        ]);
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(&common.raw);
+        self.containers.count_item();
+        self
+    }
+
     /// Adds a copy of a record.
     pub fn record_raw(&mut self, record: &crate::logs::LogRecord<'_>) -> &mut Self {
         let raw = crate::Cursor::raw(record);
@@ -36,6 +83,22 @@ impl LogsBuilder {
         wire::close_message(&mut self.containers.out, opened);
         self.containers.count_item();
         self
+    }
+}
+
+/// Attributes that many records have, written once; see [`LogsBuilder::line`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineAttributes {
+    raw: Vec<u8>,
+}
+
+impl LineAttributes {
+    /// What `write` adds.
+    #[must_use]
+    pub fn new(write: impl FnOnce(&mut AttributesBuilder<'_>)) -> Self {
+        let mut raw = Vec::new();
+        write(&mut AttributesBuilder::new(&mut raw, 6));
+        Self { raw }
     }
 }
 
@@ -89,6 +152,13 @@ impl LogRecordBuilder<'_> {
         let opened = wire::open_message(self.out, 5, 2);
         put_any_value(self.out, value);
         wire::close_message(self.out, opened);
+        self
+    }
+
+    /// Adds attributes that were written before.
+    #[inline]
+    pub fn line_attributes(&mut self, attributes: &LineAttributes) -> &mut Self {
+        self.out.extend_from_slice(&attributes.raw);
         self
     }
 
