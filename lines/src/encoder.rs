@@ -6,21 +6,26 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use corten_pdata::AnyValue;
-use corten_pdata::build::{LineAttributes, LogsBuilder};
+use corten_pdata::build::{LineAttributes, LogsBuilder, Pool};
 use corten_tail::container::StdStream;
 use corten_tail::{Record, Sink, Source, Ticket};
 use tokio::sync::mpsc;
 
 use crate::shipper::Shipment;
 
-/// A batch goes out when it has this many bytes; what is read at once is no larger by much.
+/// A batch goes out when it has this many bytes.
 const FULL: usize = 256 << 10;
+/// What a batch has room for: nearly full, and then all that is read at once, half again as large as records.
+const ROOM: usize = FULL + 384 * 1024;
+/// Unused buffers at most, enough for what is acknowledged at once.
+const UNUSED: usize = 32;
 
 /// Takes lines from the engine, on its thread.
 #[derive(Debug)]
 pub struct Encoder {
     shape: Shape,
     builder: LogsBuilder,
+    pool: Pool,
     tickets: Vec<Ticket>,
     /// Whose resource is open in the builder.
     source: Option<u64>,
@@ -103,9 +108,11 @@ impl Encoder {
     /// Batches go to `outbox`.
     #[must_use]
     pub fn new(shape: Shape, outbox: mpsc::Sender<Shipment<Vec<Ticket>>>) -> Self {
+        let pool = Pool::new(ROOM, UNUSED);
         Self {
             shape,
-            builder: LogsBuilder::with_capacity(FULL + FULL / 4),
+            builder: LogsBuilder::new(),
+            pool,
             tickets: Vec::new(),
             source: None,
             observed: 0,
@@ -120,6 +127,7 @@ impl Encoder {
     fn begin(&mut self, source: &Source) {
         if self.source.is_none() {
             self.observed = now();
+            self.builder = LogsBuilder::pooled(&self.pool);
         }
         self.source = Some(source.id);
         let shape = &self.shape;
@@ -146,9 +154,7 @@ impl Encoder {
                 self.builder = LogsBuilder::new();
                 tickets.into_iter().for_each(Ticket::delivered);
             } else {
-                let room = self.builder.len_bytes().min(FULL + FULL / 4);
-                let builder =
-                    std::mem::replace(&mut self.builder, LogsBuilder::with_capacity(room));
+                let builder = std::mem::take(&mut self.builder);
                 self.backlog.push_back(Shipment {
                     logs: builder.finish(),
                     receipt: tickets,
@@ -226,6 +232,10 @@ impl Sink for Encoder {
     }
 
     fn flush(&mut self) {
+        if self.tickets.is_empty() {
+            // Nothing was read since the last time.
+            self.pool.trim();
+        }
         self.ship();
     }
 }

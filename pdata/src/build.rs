@@ -22,6 +22,7 @@
 
 mod logs;
 mod metrics;
+mod pool;
 mod traces;
 mod value;
 
@@ -31,6 +32,7 @@ pub use metrics::{
     HistogramPointBuilder, HistogramPoints, MetricBuilder, MetricsBuilder, NumberPointBuilder,
     NumberPoints, SummaryPointBuilder, SummaryPoints,
 };
+pub use pool::Pool;
 pub use traces::{EventBuilder, LinkBuilder, SpanBuilder, TracesBuilder};
 pub use value::OwnedValue;
 pub(crate) use value::{put_any_value, put_attribute, put_attribute_raw};
@@ -125,12 +127,22 @@ pub(crate) struct Containers {
     scope: Option<Opened>,
     /// What is open within a scope: a metric and its data.
     inner: [Option<Opened>; 2],
+    /// Where the buffer comes from and goes to.
+    pool: Option<Pool>,
 }
 
 impl Containers {
     fn with_capacity(bytes: usize) -> Self {
         Self {
             out: Vec::with_capacity(bytes),
+            ..Self::default()
+        }
+    }
+
+    fn pooled(pool: &Pool) -> Self {
+        Self {
+            out: pool.take(),
+            pool: Some(pool.clone()),
             ..Self::default()
         }
     }
@@ -218,6 +230,9 @@ impl Containers {
 
     fn finish<S: SignalKind>(mut self) -> Rope<S> {
         self.end_resource();
+        if let Some(pool) = &self.pool {
+            return Segment::new_unchecked(pool.lend(self.out), self.items).into();
+        }
         // Growing by doubling may have left nearly as much room again; telemetry may wait for long.
         if self.out.capacity() > self.out.len() + self.out.len() / 4 {
             self.out.shrink_to_fit();
@@ -240,6 +255,14 @@ macro_rules! container_methods {
         pub fn with_capacity(bytes: usize) -> Self {
             Self {
                 containers: Containers::with_capacity(bytes),
+            }
+        }
+
+        /// An empty builder with a buffer of `pool`, which gets it back when the telemetry is gone.
+        #[must_use]
+        pub fn pooled(pool: &$crate::build::Pool) -> Self {
+            Self {
+                containers: Containers::pooled(pool),
             }
         }
 
