@@ -135,12 +135,13 @@ impl<S: Sink> Delivery<S> {
         &self.inner.courier.sink
     }
 
-    /// Opens the disk queue, if there is one, and goes on with what it holds.
+    /// Starts the sink; opens the disk queue, if there is one, and goes on with what it holds.
     ///
     /// # Errors
     ///
-    /// The queue's directory can't be used: in use by another process, or not writable. Damage is no error.
+    /// The sink's own. Or: the queue's directory can't be used: in use by another process, or not writable. Damage is no error.
     pub async fn start(&self) -> Result<(), BoxError> {
+        self.sink().start()?;
         let Some(storage) = self.inner.storage.clone() else {
             return Ok(());
         };

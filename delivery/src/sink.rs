@@ -16,6 +16,16 @@ pub trait Sink: Send + Sync + 'static {
     /// One request, ready for the wire.
     type Request: Send + Sync + 'static;
 
+    /// What has to be there before anything is sent, such as certificates; called once, by
+    /// [`Delivery::start`](crate::Delivery::start).
+    ///
+    /// # Errors
+    ///
+    /// It is not there.
+    fn start(&self) -> Result<(), BoxError> {
+        Ok(())
+    }
+
     /// Cuts a batch into requests within the sink's limits and encodes them, in the order in which they
     /// should be sent. An empty vector means that there is nothing to send.
     ///

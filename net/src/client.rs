@@ -32,6 +32,7 @@ pub const MAX_RESPONSE: usize = 1 << 20;
 /// Sends HTTP requests.
 pub struct HttpClient {
     inner: legacy::Client<Connector, Body>,
+    connector: Connector,
     proxies: Arc<proxy::Proxies>,
     headers: HeaderMap,
     auth: Option<Arc<dyn ClientAuth>>,
@@ -72,7 +73,7 @@ impl Response {
 }
 
 impl HttpClient {
-    /// A client of these settings; reads certificates, and looks up the authenticator.
+    /// A client of these settings; looks up the authenticator.
     ///
     /// # Errors
     ///
@@ -110,16 +111,25 @@ impl HttpClient {
                         .unwrap_or(Duration::from_secs(15)),
                 );
         }
+        let connector = Connector::new(Route::ByProxy(Arc::clone(&proxies)), Some(tls));
         Ok(Self {
-            inner: builder.build(Connector::new(
-                Route::ByProxy(Arc::clone(&proxies)),
-                Some(tls),
-            )),
+            inner: builder.build(connector.clone()),
+            connector,
             proxies,
             headers: headers(&settings.headers)?,
             auth: authenticator(cx, settings.auth.as_ref())?,
             timeout: settings.timeout.non_zero(),
         })
+    }
+
+    /// Reads the certificates that the settings name, for a component's `start`: the first connection does it
+    /// otherwise.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read or used.
+    pub fn read_certificates(&self) -> Result<(), SetupError> {
+        self.connector.read_certificates()
     }
 
     /// Sends a body with `POST`. The settings' headers are added where `headers` has none of the name.

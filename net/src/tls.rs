@@ -125,7 +125,8 @@ impl ServerTls {
 pub struct ClientTls {
     settings: TlsClient,
     http2: Http2,
-    current: Mutex<(Stamps, Arc<ClientConfig>)>,
+    /// `None` until somebody needs it: most clients speak in the clear, and never read what a machine trusts.
+    current: Mutex<Option<(Stamps, Arc<ClientConfig>)>>,
 }
 
 /// Which versions of HTTP a client offers.
@@ -140,36 +141,69 @@ pub enum Http2 {
 }
 
 impl ClientTls {
-    /// Reads authorities, certificate and key.
+    /// Files are not looked at: [`read`](Self::read) does, or the first connection.
     ///
     /// # Errors
     ///
-    /// Something is missing, unreadable or does not fit.
+    /// A setting is missing, or does not fit; a text is no certificate or key.
     pub fn new(settings: &TlsClient, http2: Http2) -> Result<Self, TlsError> {
-        let stamps = Stamps::of(client_files(settings));
-        let config = Arc::new(client_config(settings, http2)?);
-        Ok(Self {
+        let this = Self {
             settings: settings.clone(),
             http2,
-            current: Mutex::new((stamps, config)),
-        })
+            current: Mutex::new(None),
+        };
+        provider(&settings.cipher_suites, &settings.curve_preferences)?;
+        let (certificate, key) = identity(settings)?.unzip();
+        let authorities = Pem::pick(&settings.ca_file, "ca_pem", &settings.ca_pem);
+        for text in [authorities, certificate].into_iter().flatten() {
+            if !text.is_file() {
+                text.certificates()?;
+            }
+        }
+        if let Some(key) = key
+            && !key.is_file()
+        {
+            key.key()?;
+        }
+        Ok(this)
+    }
+
+    /// Reads the files that the settings name, so that one that cannot be used is found before anything is sent.
+    ///
+    /// # Errors
+    ///
+    /// Something is unreadable or does not fit.
+    pub fn read(&self) -> Result<(), TlsError> {
+        if !client_files(&self.settings).is_empty() {
+            self.config()?;
+        }
+        Ok(())
     }
 
     /// The configuration for the next connection. New files that cannot be used leave the old ones in force.
-    #[must_use]
-    pub fn config(&self) -> Arc<ClientConfig> {
+    ///
+    /// # Errors
+    ///
+    /// Files that have never been of use still are not.
+    pub fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
         let mut current = self.current.lock();
+        let Some((stamps, config)) = &mut *current else {
+            let stamps = Stamps::of(client_files(&self.settings));
+            let config = Arc::new(client_config(&self.settings, self.http2)?);
+            *current = Some((stamps, Arc::clone(&config)));
+            return Ok(config);
+        };
         let interval = self.settings.reload_interval.map(Into::into);
-        if let Some(stamps) = current.0.changed(interval) {
+        if let Some(changed) = stamps.changed(interval) {
             match client_config(&self.settings, self.http2) {
-                Ok(config) => current.1 = Arc::new(config),
+                Ok(new) => *config = Arc::new(new),
                 Err(error) => {
                     tracing::warn!(%error, "the new certificates cannot be used; the old ones stay")
                 }
             }
-            current.0 = stamps;
+            *stamps = changed;
         }
-        Arc::clone(&current.1)
+        Ok(Arc::clone(config))
     }
 
     /// Speaks TLS with the server `host` (without brackets), whose certificate must have that name unless the settings
@@ -193,7 +227,8 @@ impl ClientTls {
             .filter(|name| !name.is_empty());
         let name = ServerName::try_from(name.unwrap_or(host).to_owned())
             .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
-        tokio_rustls::TlsConnector::from(self.config())
+        let config = self.config().map_err(std::io::Error::other)?;
+        tokio_rustls::TlsConnector::from(config)
             .connect(name, stream)
             .await
     }
@@ -259,15 +294,11 @@ fn client_config(settings: &TlsClient, http2: Http2) -> Result<ClientConfig, Tls
     } else {
         builder.with_root_certificates(roots(settings)?)
     };
-    let certificate = Pem::pick(&settings.cert_file, "cert_pem", &settings.cert_pem);
-    let key = Pem::pick(&settings.key_file, "key_pem", &settings.key_pem);
-    let mut config = match (certificate, key) {
-        (Some(certificate), Some(key)) => {
+    let mut config = match identity(settings)? {
+        Some((certificate, key)) => {
             builder.with_client_auth_cert(certificate.certificates()?, key.key()?)?
         }
-        (None, None) => builder.with_no_client_auth(),
-        (Some(_), None) => return Err(TlsError::Missing("key_file")),
-        (None, Some(_)) => return Err(TlsError::Missing("cert_file")),
+        None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = match http2 {
         Http2::Only => vec![HTTP_2.to_vec()],
@@ -275,6 +306,18 @@ fn client_config(settings: &TlsClient, http2: Http2) -> Result<ClientConfig, Tls
         Http2::Never => vec![HTTP_1.to_vec()],
     };
     Ok(config)
+}
+
+/// Certificate and key of the client, if it has them.
+fn identity(settings: &TlsClient) -> Result<Option<(Pem<'_>, Pem<'_>)>, TlsError> {
+    let certificate = Pem::pick(&settings.cert_file, "cert_pem", &settings.cert_pem);
+    let key = Pem::pick(&settings.key_file, "key_pem", &settings.key_pem);
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(TlsError::Missing("key_file")),
+        (None, Some(_)) => Err(TlsError::Missing("cert_file")),
+    }
 }
 
 fn roots(settings: &TlsClient) -> Result<RootCertStore, TlsError> {

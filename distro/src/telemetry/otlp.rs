@@ -110,8 +110,10 @@ impl Client {
             &Health::new(),
             NoopMeterProvider::new().meter("corten"),
         );
+        let client = HttpClient::new(&cx, &settings).context("service::telemetry")?;
+        client.read_certificates().context("service::telemetry")?;
         Ok(Self {
-            client: Arc::new(HttpClient::new(&cx, &settings).context("service::telemetry")?),
+            client: Arc::new(client),
             runtime: tokio::runtime::Handle::current(),
         })
     }

@@ -57,6 +57,10 @@ impl HttpTransport {
 
 #[async_trait]
 impl Transport for HttpTransport {
+    fn start(&self) -> Result<(), BoxError> {
+        Ok(self.client.read_certificates()?)
+    }
+
     async fn post(&self, tenant: Option<&str>, body: Bytes) -> Result<Answer, BoxError> {
         let mut headers = self.headers.clone();
         if let Some(tenant) = tenant {

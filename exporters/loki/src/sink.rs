@@ -29,6 +29,10 @@ pub(crate) struct Handed {
 impl<T: Transport> Sink for LokiSink<T> {
     type Request = Handed;
 
+    fn start(&self) -> Result<(), BoxError> {
+        self.sender.transport().start()
+    }
+
     fn encode(&self, batch: &Batch) -> Result<Vec<Encoded<Handed>>, BoxError> {
         let Data::Logs(logs) = &batch.data else {
             return Err(format!("Loki takes logs only, not {}", batch.signal()).into());

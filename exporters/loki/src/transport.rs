@@ -9,6 +9,15 @@ use corten_component::{BoxError, async_trait};
 /// Brings a body to Loki.
 #[async_trait]
 pub(crate) trait Transport: Send + Sync + 'static {
+    /// What has to be there before anything is sent: certificates.
+    ///
+    /// # Errors
+    ///
+    /// It is not there.
+    fn start(&self) -> Result<(), BoxError> {
+        Ok(())
+    }
+
     /// Posts a push body (snappy, protobuf) in the name of a tenant.
     ///
     /// # Errors

@@ -55,6 +55,10 @@ impl GrpcSink {
 impl Sink for GrpcSink {
     type Request = Request;
 
+    fn start(&self) -> Result<(), BoxError> {
+        Ok(self.client.read_certificates()?)
+    }
+
     fn encode(&self, batch: &Batch) -> Result<Vec<Encoded<Request>>, BoxError> {
         let pieces = if batch.bytes_len() > self.max_request {
             batch.data.clone().split_bytes(self.max_request)

@@ -92,6 +92,10 @@ impl HttpSink {
 impl Sink for HttpSink {
     type Request = Request;
 
+    fn start(&self) -> Result<(), BoxError> {
+        Ok(self.client.read_certificates()?)
+    }
+
     fn encode(&self, batch: &Batch) -> Result<Vec<Encoded<Request>>, BoxError> {
         let signal = batch.signal();
         let pieces = if batch.bytes_len() > self.max_request {

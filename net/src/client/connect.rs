@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 use tower::Service;
 
-use super::error::{ConnectError, in_words};
+use super::error::{ConnectError, SetupError, in_words};
 use super::proxy::Proxies;
 use crate::tls::ClientTls;
 
@@ -53,6 +53,11 @@ impl Connector {
             tls,
             turn: AtomicUsize::new(0),
         }))
+    }
+
+    pub(crate) fn read_certificates(&self) -> Result<(), SetupError> {
+        let tls = self.0.tls.as_ref();
+        tls.map_or(Ok(()), |tls| tls.read().map_err(SetupError::Tls))
     }
 }
 

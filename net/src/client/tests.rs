@@ -161,10 +161,6 @@ fn settings_that_no_client_can_be_made_of_are_named() {
         HttpClient::new(&cx(), &settings).unwrap_err().to_string()
     };
     assert!(
-        made(|s| s.tls.ca_file = Some("/no/such/ca.pem".into()))
-            .starts_with("tls: /no/such/ca.pem: ")
-    );
-    assert!(
         made(|s| s.tls.ca_pem = Some("nonsense".into()))
             .starts_with("tls: ca_pem: expected a certificate in PEM format")
     );
@@ -232,6 +228,26 @@ async fn a_proxy_is_told_the_whole_url_and_asked_for_a_tunnel() {
     let error = HttpClient::new(&cx(), &settings).unwrap_err().to_string();
     assert!(
         error.starts_with("proxy_url: expected http://host:port"),
+        "{error}"
+    );
+}
+
+/// A configuration can be checked on a machine that does not have the files.
+#[tokio::test]
+async fn certificates_are_read_at_start_or_when_they_are_needed() {
+    let mut settings = settings::HttpClient::default();
+    settings.tls.ca_file = Some("/no/such/ca.pem".into());
+    let client = HttpClient::new(&cx(), &settings).unwrap();
+    let error = client.read_certificates().unwrap_err().to_string();
+    assert!(error.starts_with("tls: /no/such/ca.pem: "), "{error}");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let answer = client
+        .post(&url.parse().unwrap(), HeaderMap::new(), "x")
+        .await;
+    let error = answer.unwrap_err().to_string();
+    assert!(
+        error.contains(": no TLS connection: /no/such/ca.pem: "),
         "{error}"
     );
 }

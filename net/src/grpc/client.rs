@@ -23,6 +23,7 @@ use crate::tls::{ClientTls, Http2};
 /// Makes unary calls over one HTTP/2 connection, which is made when it is first needed and again when it is lost.
 pub struct GrpcClient {
     inner: legacy::Client<Connector, Body>,
+    connector: Connector,
     scheme: &'static str,
     authority: String,
     headers: HeaderMap,
@@ -93,7 +94,7 @@ impl GrpcError {
 }
 
 impl GrpcClient {
-    /// A client of these settings; reads certificates, and looks up the authenticator.
+    /// A client of these settings; looks up the authenticator.
     ///
     /// # Errors
     ///
@@ -138,8 +139,10 @@ impl GrpcClient {
             )
             .pool_idle_timeout(None);
         let scheme = if tls.is_some() { "https" } else { "http" };
+        let connector = Connector::new(route, tls);
         let client = Self {
-            inner: builder.build(Connector::new(route, tls)),
+            inner: builder.build(connector.clone()),
+            connector,
             scheme,
             authority,
             headers: own,
@@ -150,6 +153,16 @@ impl GrpcClient {
             SetupError::Endpoint(format!("'{}' is no host and port", client.authority))
         })?;
         Ok(client)
+    }
+
+    /// Reads the certificates that the settings name, for a component's `start`: the first connection does it
+    /// otherwise.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read or used.
+    pub fn read_certificates(&self) -> Result<(), SetupError> {
+        self.connector.read_certificates()
     }
 
     /// The server's address, for messages.

@@ -1,5 +1,6 @@
 //! PEM text from files or settings, and when files changed.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,6 +28,10 @@ impl<'a> Pem<'a> {
             (_, Some(text)) if !text.is_empty() => Some(Self::Text(text_setting, text)),
             _ => None,
         }
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
     }
 
     fn place(&self) -> String {
@@ -72,9 +77,8 @@ impl<'a> Pem<'a> {
 }
 
 /// When files were last changed, and when that was last looked at.
-#[derive(Clone)]
 pub(super) struct Stamps {
-    files: Vec<(PathBuf, Option<SystemTime>)>,
+    files: Vec<(PathBuf, Option<Stamp>)>,
     looked: Instant,
 }
 
@@ -86,7 +90,7 @@ impl Stamps {
         let files = files
             .into_iter()
             .map(|path| {
-                let changed = modified(&path);
+                let changed = stamp(&path);
                 (path, changed)
             })
             .collect();
@@ -102,14 +106,24 @@ impl Stamps {
             return None;
         }
         self.looked = Instant::now();
-        let same = self
-            .files
-            .iter()
-            .all(|(path, known)| modified(path) == *known);
+        let same = self.files.iter().all(|(path, known)| stamp(path) == *known);
         (!same).then(|| Self::of(self.files.iter().map(|(path, _)| path.clone()).collect()))
     }
 }
 
-fn modified(path: &PathBuf) -> Option<SystemTime> {
-    std::fs::metadata(path).ok()?.modified().ok()
+/// What tells one state of a file from the next: tools that rotate keep times or lengths, but not both and the inode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    len: u64,
+    inode: u64,
+}
+
+fn stamp(path: &PathBuf) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(Stamp {
+        modified: metadata.modified().ok()?,
+        len: metadata.len(),
+        inode: metadata.ino(),
+    })
 }
