@@ -10,8 +10,8 @@ mod stream;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,13 +23,14 @@ use rustix::io::Errno;
 use crate::container::{Parser, StdStream};
 use crate::discovery::{Discovery, modified};
 use crate::identity::{Inode, Position};
+use crate::opened::Opened;
 use crate::pattern::{Exclude, Pattern, PatternError};
 use crate::positions::{self, Entry};
 use crate::settings::{Framing, Settings};
 use crate::sink::{Answers, Sink};
 use crate::stats::{Stats, add, set};
 use read::{Out, Outcome, Reading};
-use stream::{Generation, Stream};
+use stream::{Generation, Stream, UNKNOWN};
 
 /// A rotated file's last line without newline is taken for complete after this long, when the settings don't say.
 const TAIL_WAIT: Duration = Duration::from_secs(1);
@@ -73,7 +74,7 @@ pub(crate) struct Engine<S> {
     parser: Parser,
     buffer: Vec<u8>,
 
-    streams: BTreeMap<u64, Stream>,
+    streams: BTreeMap<u64, Box<Stream>>,
     by_path: HashMap<PathBuf, u64>,
     by_directory: HashMap<PathBuf, BTreeSet<u64>>,
     /// Which stream and generation a file is.
@@ -196,7 +197,11 @@ impl<S: Sink> Engine<S> {
             self.reconcile(now);
             self.scan_cost = Some(begun.elapsed());
         }
-        self.open = self.streams.values().map(Stream::open_files).sum();
+        self.open = self
+            .streams
+            .values()
+            .map(|stream| stream.open_files())
+            .sum();
         let turn = self.read_all(now);
         self.settle(now);
         self.sink.flush();
@@ -205,7 +210,11 @@ impl<S: Sink> Engine<S> {
             self.streams.len().try_into().unwrap_or(u64::MAX),
         );
         set(&self.stats.in_flight, self.answers.in_flight());
-        self.open = self.streams.values().map(Stream::open_files).sum();
+        self.open = self
+            .streams
+            .values()
+            .map(|stream| stream.open_files())
+            .sum();
         set(
             &self.stats.open_files,
             self.open.try_into().unwrap_or(u64::MAX),
@@ -224,15 +233,8 @@ impl<S: Sink> Engine<S> {
         for stream in self.streams.values() {
             let path = stream.path();
             for generation in stream.generations.iter().filter(|g| !g.lost) {
-                writer.entry(
-                    path.as_os_str(),
-                    generation.path.file_name().unwrap_or_default(),
-                    generation.inode,
-                    generation.fingerprint,
-                    generation.committed,
-                    generation.size,
-                    generation.ignored,
-                );
+                let name = generation.path.file_name().unwrap_or_default();
+                writer.entry(path.as_os_str(), name, &generation.state());
             }
         }
         for entry in self
@@ -241,15 +243,7 @@ impl<S: Sink> Engine<S> {
             .flat_map(BTreeMap::values)
             .flatten()
         {
-            writer.entry(
-                entry.stream.as_os_str(),
-                &entry.name,
-                entry.inode,
-                entry.fingerprint,
-                entry.committed,
-                entry.size,
-                entry.ignored,
-            );
+            writer.entry(entry.stream.as_os_str(), &entry.name, &entry.state);
         }
         Some(writer.finish())
     }
@@ -313,12 +307,12 @@ impl<S: Sink> Engine<S> {
                 return true;
             }
             if generation.size > generation.seen {
-                if !self.ensure_open(generation, now) {
+                match self.ensure_open(stream, index, now) {
+                    Access::Open => {}
                     // Whatever comes later has to wait for it, unless it is gone.
-                    if generation.lost {
-                        continue;
-                    }
-                    return false;
+                    Access::Lost => continue,
+                    Access::Later => return false,
+                    Access::Moved => return true,
                 }
                 match self.read(stream, index, false, now) {
                     Outcome::Took => return true,
@@ -327,6 +321,8 @@ impl<S: Sink> Engine<S> {
                         return true;
                     }
                     Outcome::Failed => return false,
+                    // More of a compressed file may come.
+                    Outcome::Waiting if is_unended(stream, index) => return false,
                     Outcome::Waiting => {}
                 }
             }
@@ -370,10 +366,10 @@ impl<S: Sink> Engine<S> {
 
     /// Takes the last line without its newline.
     fn flush(&mut self, stream: &mut Stream, index: usize, now: Instant) -> bool {
-        if let Some(generation) = stream.generations.get_mut(index)
-            && !self.ensure_open(generation, now)
-        {
-            return false;
+        match self.ensure_open(stream, index, now) {
+            Access::Open => {}
+            Access::Moved => return true,
+            Access::Later | Access::Lost => return false,
         }
         self.read(stream, index, true, now) == Outcome::Took
     }
@@ -410,7 +406,7 @@ impl<S: Sink> Engine<S> {
             return;
         };
         let (fingerprint, at, id) = (old.fingerprint, old.read, old.id);
-        let copy = self.find_copy(stream, fingerprint, at);
+        let copy = self.find_copy(stream, fingerprint, at, None);
         self.next_generation += 1;
         let Some(index) = stream.generations.iter().position(|g| g.id == id) else {
             return;
@@ -424,26 +420,17 @@ impl<S: Sink> Engine<S> {
         new.removed = old.removed;
         new.located = old.located;
         new.used = self.clock;
-        new.size = new
-            .file
-            .as_ref()
-            .and_then(|file| file.metadata().ok())
-            .map_or(0, |m| m.size());
+        new.packed = old.packed;
+        if let Some(metadata) = new.file.as_ref().and_then(|file| file.metadata().ok()) {
+            new.found(metadata.size(), modified(&metadata));
+        }
         let unread = old.size > old.read.offset;
         old.live = false;
         tracing::info!(file = %old.path.display(), copy = copy.is_some(), "log truncated");
         match copy {
-            Some((file, inode, path)) => {
-                old.size = file
-                    .metadata()
-                    .map_or(old.read.offset, |metadata| metadata.size());
-                old.seen = old.read.offset;
-                old.inode = inode;
-                old.path = path;
-                old.file = Some(file);
-                old.removed = false;
-                old.grown_at = now;
-                self.inodes.insert(inode, (stream.id, id));
+            Some(copy) => {
+                self.inodes.insert(copy.inode, (stream.id, id));
+                old.move_to(copy, now);
             }
             None => {
                 old.removed = true;
@@ -504,7 +491,7 @@ impl<S: Sink> Engine<S> {
             let drop_it = if generation.ignored {
                 generation.removed
             } else if generation.lost {
-                generation.settled() || generation.committed == generation.queued
+                generation.settled() || generation.committed.at == generation.queued
             } else if generation.removed {
                 done && (quiet >= self.settings.removed_quiet || generation.file.is_none())
             } else {
@@ -535,44 +522,65 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    /// Opens a generation's file, if it isn't. `false`: not now, or (it is `lost` then) never again.
-    fn ensure_open(&mut self, generation: &mut Generation, now: Instant) -> bool {
+    /// Opens a generation's file, if it isn't.
+    fn ensure_open(&mut self, stream: &mut Stream, index: usize, now: Instant) -> Access {
+        let Some(generation) = stream.generations.get_mut(index) else {
+            return Access::Later;
+        };
         if generation.file.is_some() {
-            return true;
+            return Access::Open;
         }
         if generation.retry_at.is_some_and(|at| now < at) {
-            return false;
+            return Access::Later;
         }
-        match self.open_file(&generation.path, generation.inode) {
-            // Of the live one a read tells whether it was truncated; another must prove that it is no other file.
-            Ok(file) if generation.live || adopt::is_same(generation, &file) => {
-                generation.retry_at = None;
-                generation.failures = 0;
-                generation.file = Some(file);
-                return true;
+        match self.open_file(&generation.path, generation.inode, generation.packed) {
+            Ok(mut file) => {
+                // Of the live one a read tells whether it was truncated; another must prove that it is no other file.
+                if generation.live || adopt::is_same(generation, &mut file) {
+                    generation.retry_at = None;
+                    generation.failures = 0;
+                    generation.file = Some(file);
+                    return Access::Open;
+                }
             }
             Err(Unopened::Exhausted) => {
                 generation.retry_at = Some(now + RETRY);
-                return false;
+                return Access::Later;
             }
-            Ok(_) | Err(Unopened::Failed) => {}
+            Err(Unopened::Failed) => {}
         }
         generation.retry_at = Some(now + RETRY);
         generation.failures += 1;
         // A live one may become readable; the others only keep their successors waiting.
-        if generation.removed || (!generation.live && generation.failures >= FAILURES) {
-            generation.lost = true;
-            if generation.size > generation.read.offset {
-                self.gap(&generation.path, "it could not be opened any more");
-            }
+        if !generation.removed && (generation.live || generation.failures < FAILURES) {
+            return Access::Later;
         }
-        false
+        let (id, fingerprint, at) = (generation.id, generation.fingerprint, generation.read);
+        let name = generation.path.file_name().map(OsStr::to_owned);
+        let copy = self.find_copy(stream, fingerprint, at, name.as_deref());
+        let Some(generation) = stream.generations.iter_mut().find(|g| g.id == id) else {
+            return Access::Later;
+        };
+        if let Some(copy) = copy {
+            tracing::debug!(file = %generation.path.display(), copy = %copy.path.display(), "compressed");
+            self.inodes.remove(&generation.inode);
+            self.inodes.insert(copy.inode, (stream.id, id));
+            generation.move_to(copy, now);
+            self.dirty = true;
+            return Access::Moved;
+        }
+        generation.lost = true;
+        if generation.size > generation.read.offset {
+            self.gap(&generation.path, "it could not be opened any more");
+        }
+        Access::Lost
     }
 
     /// Opens the file at a path, if it is the one with that inode.
-    fn open_file(&mut self, path: &Path, inode: Inode) -> Result<File, Unopened> {
+    fn open_file(&mut self, path: &Path, inode: Inode, packed: bool) -> Result<Opened, Unopened> {
         if self.open >= self.settings.max_open_files {
-            self.close_idle(1);
+            // Some more at once: the search is for all of them.
+            self.close_idle(1 + self.settings.max_open_files / 8);
         }
         let mut opened = self.discovery.roots.open(path);
         if opened.as_ref().is_err_and(is_exhausted) {
@@ -584,7 +592,7 @@ impl<S: Sink> Engine<S> {
             Ok(file) => match file.metadata() {
                 Ok(metadata) if (metadata.dev(), metadata.ino()) == inode => {
                     self.open += 1;
-                    Ok(file)
+                    Ok(Opened::new(file, packed))
                 }
                 _ => Err(Unopened::Failed),
             },
@@ -620,6 +628,18 @@ impl<S: Sink> Engine<S> {
             }
         }
     }
+}
+
+/// Whether a generation can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Open,
+    /// Not now.
+    Later,
+    /// Its file is another one now: the generations are in another order.
+    Moved,
+    /// Never again.
+    Lost,
 }
 
 /// Why a file was not opened.
@@ -658,12 +678,22 @@ fn refresh(generation: &mut Generation, now: Instant) -> Refresh {
     }
     let written = modified(&metadata);
     let size = metadata.size();
+    if generation.packed {
+        if size < generation.packed_size && generation.read.offset > 0 {
+            return Refresh::Changed;
+        }
+        if size != generation.packed_size || written != generation.modified {
+            generation.found(size, written);
+            generation.grown_at = now;
+        }
+        return Refresh::Same;
+    }
     if size < generation.read.offset {
         return Refresh::Changed;
     }
     if size != generation.size || written != generation.modified {
         // Cut and grown to the same length again, perhaps.
-        let intact = match &generation.file {
+        let intact = match &mut generation.file {
             Some(file) if size == generation.size && size > 0 => {
                 Position::read(file, generation.read.offset)
                     .map_or(true, |at| at == Some(generation.read))
@@ -681,6 +711,14 @@ fn refresh(generation: &mut Generation, now: Instant) -> Refresh {
         generation.grown_at = now;
     }
     Refresh::Same
+}
+
+/// Whether the end of a compressed file is not there yet.
+fn is_unended(stream: &Stream, index: usize) -> bool {
+    stream
+        .generations
+        .get(index)
+        .is_some_and(|generation| generation.packed && generation.size == UNKNOWN)
 }
 
 /// Whether a younger generation has begun to be written.

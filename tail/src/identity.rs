@@ -4,9 +4,9 @@
 //! before when device and inode agree, its first bytes hash to the same, and so do the bytes just before the
 //! position that was reached. The last is what tells a file that was truncated and grew again.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use crate::opened::ReadAt;
 
 /// How many bytes before a position its [`Position::frontier`] covers.
 pub(crate) const FRONTIER: usize = 128;
@@ -36,23 +36,31 @@ impl Position {
     }
 
     /// Whether the file still has, before this position, what it had.
-    pub(crate) fn holds_in(&self, file: &File) -> io::Result<bool> {
+    pub(crate) fn holds_in(&self, file: &mut impl ReadAt) -> io::Result<bool> {
         Ok(Self::read(file, self.offset)?.is_some_and(|position| position == *self))
     }
 
     /// The position at `offset`. `None` when the file is shorter.
-    pub(crate) fn read(file: &File, offset: u64) -> io::Result<Option<Self>> {
+    pub(crate) fn read(file: &mut impl ReadAt, offset: u64) -> io::Result<Option<Self>> {
         let mut buffer = [0; FRONTIER];
         let before = offset.min(to_u64(FRONTIER));
         let len = usize::try_from(before).unwrap_or(FRONTIER);
         let Some(buffer) = buffer.get_mut(..len) else {
             return Ok(None);
         };
-        if read_full_at(file, buffer, offset - before)? < len {
+        if file.read_full_at(buffer, offset - before)? < len {
             return Ok(None);
         }
         Ok(Self::in_buffer(buffer, offset - before, len))
     }
+}
+
+/// A place in a file that reading may go on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark {
+    pub(crate) at: Position,
+    /// Records before it.
+    pub(crate) number: u64,
 }
 
 /// A file's first bytes.
@@ -66,9 +74,9 @@ pub(crate) struct Fingerprint {
 
 impl Fingerprint {
     /// Of the first `len` bytes of a file, or of as many as there are.
-    pub(crate) fn read(file: &File, len: u16) -> io::Result<Self> {
+    pub(crate) fn read(file: &mut impl ReadAt, len: u16) -> io::Result<Self> {
         let mut buffer = vec![0; usize::from(len)];
-        let filled = read_full_at(file, &mut buffer, 0)?;
+        let filled = file.read_full_at(&mut buffer, 0)?;
         buffer.truncate(filled);
         if buffer.is_empty() {
             return Ok(Self::default());
@@ -80,23 +88,9 @@ impl Fingerprint {
     }
 
     /// Whether the file begins with these bytes.
-    pub(crate) fn holds_in(&self, file: &File) -> io::Result<bool> {
+    pub(crate) fn holds_in(&self, file: &mut impl ReadAt) -> io::Result<bool> {
         Ok(Self::read(file, self.len)? == *self)
     }
-}
-
-/// Fills `buffer` as far as the file reaches.
-pub(crate) fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + to_u64(filled)) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// FNV-1a, 64 bits. It stands in checkpoints, so it must never change.
@@ -112,6 +106,8 @@ pub(crate) fn to_u64(len: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]
@@ -126,9 +122,9 @@ mod tests {
         let path = directory.path().join("x");
         let bytes: Vec<u8> = (0..1000u32).map(|n| (n % 251) as u8).collect();
         std::fs::write(&path, &bytes).unwrap();
-        let file = File::open(&path).unwrap();
+        let mut file = File::open(&path).unwrap();
         for offset in [0usize, 1, 127, 128, 129, 500, 1000] {
-            let read = Position::read(&file, offset as u64).unwrap().unwrap();
+            let read = Position::read(&mut file, offset as u64).unwrap().unwrap();
             assert_eq!(Position::in_buffer(&bytes, 0, offset), Some(read));
             let start = offset.saturating_sub(FRONTIER);
             let window = &bytes[start..];
@@ -136,9 +132,9 @@ mod tests {
                 Position::in_buffer(window, start as u64, offset - start),
                 Some(read)
             );
-            assert!(read.holds_in(&file).unwrap());
+            assert!(read.holds_in(&mut file).unwrap());
         }
-        assert_eq!(Position::read(&file, 1001).unwrap(), None);
+        assert_eq!(Position::read(&mut file, 1001).unwrap(), None);
         assert_eq!(Position::in_buffer(&bytes[100..], 100, 50), None);
     }
 
@@ -147,14 +143,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x");
         std::fs::write(&path, "first").unwrap();
-        let file = File::open(&path).unwrap();
-        let print = Fingerprint::read(&file, 1000).unwrap();
+        let mut file = File::open(&path).unwrap();
+        let print = Fingerprint::read(&mut file, 1000).unwrap();
         assert_eq!(print.len, 5);
         std::fs::write(&path, "first and more").unwrap();
-        assert!(print.holds_in(&file).unwrap());
+        assert!(print.holds_in(&mut file).unwrap());
         std::fs::write(&path, "fIrst and more").unwrap();
-        assert!(!print.holds_in(&file).unwrap());
+        assert!(!print.holds_in(&mut file).unwrap());
         std::fs::write(&path, "fir").unwrap();
-        assert!(!print.holds_in(&file).unwrap());
+        assert!(!print.holds_in(&mut file).unwrap());
     }
 }

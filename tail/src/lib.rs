@@ -18,10 +18,11 @@
 //! being truncated. All positions of all streams are saved as one checkpoint, so a line that spans two
 //! generations is committed in both or in neither.
 //!
+//! **Compressed generations.** Their offsets are those of the text, so a generation that is compressed while unread, or while nobody
+//! runs, is gone on with in the `.gz`: its first bytes and those before the position tell that it is the same.
+//!
 //! What it can't do: read what was truncated before it was read (copytruncate; it is counted, and when a copy lies beside the file
-//! the lines are read from there).
-//! Compressed generations are not read yet: they are files like others to `discovery`, which would have to offer them, and
-//! `Generation::file` would be a reader whose offsets are those of the plain text.
+//! the lines are read from there); read what is compressed with anything but gzip.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -51,6 +52,7 @@ mod discovery;
 mod engine;
 mod frame;
 mod identity;
+mod opened;
 mod pattern;
 mod positions;
 mod rotation;
@@ -61,7 +63,7 @@ mod tailer;
 
 pub use frame::OverLimit;
 pub use pattern::PatternError;
-pub use settings::{Framing, Settings, StartAt};
+pub use settings::{Compression, Framing, Settings, StartAt};
 pub use sink::{Completeness, Record, Sink, Source, Ticket};
 pub use stats::Stats;
 pub use tailer::{StartError, Tailer};

@@ -1,7 +1,7 @@
 //! How far each file was delivered, as bytes.
 //!
 //! ```text
-//! u8  version: 1
+//! u8  version: 2 (1 is read too: it ends each file with the byte, without the two numbers behind it)
 //! per file:
 //!   u16 length, bytes    path of the stream (the path that is rotated)
 //!   u16 length, bytes    name of this file in the stream's directory, when it was last seen
@@ -9,6 +9,8 @@
 //!   u16 length of the fingerprint     u64 its hash
 //!   u64 committed offset              u64 hash of the bytes before it
 //!   u64 size when last seen           u8 1: never to be read (a copy, or older than the beginning)
+//!   u64 compressed size, 0 when it is not compressed (offsets and size above are those of the text)
+//!   u64 records before the committed offset
 //! ```
 //!
 //! Little-endian. The bytes are one record of a [`Checkpoint`](corten_storage::Checkpoint), whose checksum stands for all of them.
@@ -19,18 +21,28 @@ use std::path::PathBuf;
 
 use crate::identity::{Fingerprint, Inode, Position};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Without compressed files.
+const FIRST: u8 = 1;
 
 /// What is remembered of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) stream: PathBuf,
     pub(crate) name: OsString,
+    pub(crate) state: State,
+}
+
+/// What is remembered of one file besides its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct State {
     pub(crate) inode: Inode,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) committed: Position,
     pub(crate) size: u64,
     pub(crate) ignored: bool,
+    pub(crate) packed: u64,
+    pub(crate) number: u64,
 }
 
 /// The bytes can't be read: another version wrote them, or something else altogether.
@@ -55,17 +67,7 @@ impl Writer {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an entry's fields, borrowed")]
-    pub(crate) fn entry(
-        &mut self,
-        stream: &OsStr,
-        name: &OsStr,
-        inode: Inode,
-        fingerprint: Fingerprint,
-        committed: Position,
-        size: u64,
-        ignored: bool,
-    ) {
+    pub(crate) fn entry(&mut self, stream: &OsStr, name: &OsStr, state: &State) {
         let out = &mut self.bytes;
         for text in [stream, name] {
             let text = text.as_bytes();
@@ -74,14 +76,16 @@ impl Writer {
             out.extend_from_slice(&len.to_le_bytes());
             out.extend_from_slice(text.get(..usize::from(len)).unwrap_or_default());
         }
-        out.extend_from_slice(&inode.0.to_le_bytes());
-        out.extend_from_slice(&inode.1.to_le_bytes());
-        out.extend_from_slice(&fingerprint.len.to_le_bytes());
-        out.extend_from_slice(&fingerprint.hash.to_le_bytes());
-        out.extend_from_slice(&committed.offset.to_le_bytes());
-        out.extend_from_slice(&committed.frontier.to_le_bytes());
-        out.extend_from_slice(&size.to_le_bytes());
-        out.push(u8::from(ignored));
+        out.extend_from_slice(&state.inode.0.to_le_bytes());
+        out.extend_from_slice(&state.inode.1.to_le_bytes());
+        out.extend_from_slice(&state.fingerprint.len.to_le_bytes());
+        out.extend_from_slice(&state.fingerprint.hash.to_le_bytes());
+        out.extend_from_slice(&state.committed.offset.to_le_bytes());
+        out.extend_from_slice(&state.committed.frontier.to_le_bytes());
+        out.extend_from_slice(&state.size.to_le_bytes());
+        out.push(u8::from(state.ignored));
+        out.extend_from_slice(&state.packed.to_le_bytes());
+        out.extend_from_slice(&state.number.to_le_bytes());
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
@@ -95,33 +99,42 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Entry>, PositionsError> {
     let Some((version, mut rest)) = bytes.split_first() else {
         return Ok(entries);
     };
-    if *version != VERSION {
+    if ![VERSION, FIRST].contains(version) {
         return Err(PositionsError::Version(*version));
     }
     while !rest.is_empty() {
-        entries.push(entry(&mut rest).ok_or(PositionsError::Short)?);
+        entries.push(entry(&mut rest, *version).ok_or(PositionsError::Short)?);
     }
     Ok(entries)
 }
 
-fn entry(rest: &mut &[u8]) -> Option<Entry> {
-    Some(Entry {
-        stream: PathBuf::from(text(rest)?),
-        name: text(rest)?,
-        inode: (
-            u64::from_le_bytes(take(rest)?),
-            u64::from_le_bytes(take(rest)?),
-        ),
+fn entry(rest: &mut &[u8], version: u8) -> Option<Entry> {
+    let number = |rest: &mut &[u8]| take(rest).map(u64::from_le_bytes);
+    let stream = PathBuf::from(text(rest)?);
+    let name = text(rest)?;
+    let mut state = State {
+        inode: (number(rest)?, number(rest)?),
         fingerprint: Fingerprint {
             len: u16::from_le_bytes(take(rest)?),
-            hash: u64::from_le_bytes(take(rest)?),
+            hash: number(rest)?,
         },
         committed: Position {
-            offset: u64::from_le_bytes(take(rest)?),
-            frontier: u64::from_le_bytes(take(rest)?),
+            offset: number(rest)?,
+            frontier: number(rest)?,
         },
-        size: u64::from_le_bytes(take(rest)?),
+        size: number(rest)?,
         ignored: take::<1>(rest)? != [0],
+        packed: 0,
+        number: 0,
+    };
+    if version != FIRST {
+        state.packed = number(rest)?;
+        state.number = number(rest)?;
+    }
+    Some(Entry {
+        stream,
+        name,
+        state,
     })
 }
 
@@ -146,15 +159,7 @@ mod tests {
     fn write(entries: &[Entry]) -> Vec<u8> {
         let mut writer = Writer::new();
         for entry in entries {
-            writer.entry(
-                entry.stream.as_os_str(),
-                &entry.name,
-                entry.inode,
-                entry.fingerprint,
-                entry.committed,
-                entry.size,
-                entry.ignored,
-            );
+            writer.entry(entry.stream.as_os_str(), &entry.name, &entry.state);
         }
         writer.finish()
     }
@@ -162,18 +167,22 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(entries in prop::collection::vec(
-            (any::<Vec<u8>>(), any::<Vec<u8>>(), any::<[u64; 6]>(), any::<u16>(), any::<bool>()), 0..5,
+            (any::<Vec<u8>>(), any::<Vec<u8>>(), any::<[u64; 8]>(), any::<u16>(), any::<bool>()), 0..5,
         )) {
             let entries: Vec<_> = entries
                 .into_iter()
-                .map(|(stream, name, [dev, ino, hash, offset, frontier, size], len, ignored)| Entry {
+                .map(|(stream, name, [dev, ino, hash, offset, frontier, size, packed, number], len, ignored)| Entry {
                     stream: PathBuf::from(OsString::from_vec(stream)),
                     name: OsString::from_vec(name),
-                    inode: (dev, ino),
-                    fingerprint: Fingerprint { len, hash },
-                    committed: Position { offset, frontier },
-                    size,
-                    ignored,
+                    state: State {
+                        inode: (dev, ino),
+                        fingerprint: Fingerprint { len, hash },
+                        committed: Position { offset, frontier },
+                        size,
+                        ignored,
+                        packed,
+                        number,
+                    },
                 })
                 .collect();
             let bytes = write(&entries);
@@ -193,8 +202,23 @@ mod tests {
 
     #[test]
     fn another_version_is_told() {
-        assert_eq!(read(&[2]), Err(PositionsError::Version(2)));
+        assert_eq!(read(&[3]), Err(PositionsError::Version(3)));
         assert_eq!(read(&[]), Ok(Vec::new()));
         assert_eq!(read(&[1, 0]), Err(PositionsError::Short));
+    }
+
+    #[test]
+    fn the_first_version_is_read() {
+        let mut bytes = vec![FIRST];
+        for _ in 0..2 {
+            bytes.extend([2, 0, b'/', b'a', 1, 0, b'b']);
+            bytes.extend([7; 8 + 8 + 2 + 8 + 8 + 8 + 8]);
+            bytes.push(1);
+        }
+        let entries = read(&bytes).unwrap();
+        assert_eq!(entries.len(), 2);
+        let state = &entries[1].state;
+        assert_eq!((state.packed, state.number, state.ignored), (0, 0, true));
+        assert_eq!(state.fingerprint.len, 0x0707);
     }
 }

@@ -1,11 +1,18 @@
 //! What rotated files are called.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+/// The name that a compressed file had before: `0.log.1.gz` → `0.log.1`.
+pub(crate) fn unpacked(name: &OsStr) -> Option<&OsStr> {
+    let plain = name.as_bytes().strip_suffix(b".gz")?;
+    (!plain.is_empty()).then(|| OsStr::from_bytes(plain))
+}
+
 /// Whether `name` is what `base` is called after a rotation: the same with a counter or a time behind it
-/// (`0.log.20260101-000000`, `app.log.1`, `app.log-20260101`, `app.log.old`), not compressed.
+/// (`0.log.20260101-000000`, `app.log.1`, `app.log-20260101`, `app.log.old`), perhaps compressed (`.gz`).
 pub(crate) fn is_rotation(base: &OsStr, name: &OsStr) -> bool {
+    let name = unpacked(name).unwrap_or(name);
     let Some(suffix) = name.as_bytes().strip_prefix(base.as_bytes()) else {
         return false;
     };
@@ -22,20 +29,42 @@ pub(crate) fn is_rotation(base: &OsStr, name: &OsStr) -> bool {
     }
 }
 
-/// Orders the rotated names of a base from old to new where the time stamps of the files do not: a counter counts
-/// from new to old, a date the other way round.
-pub(crate) fn age_of(base: &OsStr, name: &OsStr) -> (i64, OsString) {
-    let suffix = name.as_bytes().get(base.len() + 1..).unwrap_or_default();
-    let counter = std::str::from_utf8(suffix)
-        .ok()
-        .filter(|text| text.len() < 5);
-    let counter = counter.and_then(|text| text.parse::<i64>().ok());
-    (counter.map_or(0, |counter| -counter), name.to_owned())
+/// Sorts the rotated files of a base from old to new. A counter counts from new to old, a date the other way round.
+/// Only where the names are of different kinds their time stamps say more: that of a compressed file may be the
+/// time when it was compressed. `of` gives name and time stamp.
+pub(crate) fn sort<T>(base: &OsStr, files: &mut [T], of: impl Fn(&T) -> (&OsStr, i64)) {
+    let counter = |file: &T| -> Option<u32> {
+        let text = std::str::from_utf8(suffix(base, of(file).0)).ok()?;
+        text.parse().ok().filter(|_| text.len() < 5)
+    };
+    let dated = |file: &T| {
+        suffix(base, of(file).0)
+            .first()
+            .is_some_and(u8::is_ascii_digit)
+    };
+    if files.iter().all(|file| counter(file).is_some()) {
+        files.sort_by_key(|file| std::cmp::Reverse(counter(file)));
+    } else if files
+        .iter()
+        .all(|file| dated(file) && counter(file).is_none())
+    {
+        files.sort_by(|a, b| suffix(base, of(a).0).cmp(suffix(base, of(b).0)));
+    } else {
+        files.sort_by(|a, b| {
+            let key = |file: &T| (of(file).1, std::cmp::Reverse(counter(file)));
+            key(a).cmp(&key(b)).then_with(|| of(a).0.cmp(of(b).0))
+        });
+    }
+}
+
+fn suffix<'a>(base: &OsStr, name: &'a OsStr) -> &'a [u8] {
+    let name = unpacked(name).unwrap_or(name);
+    name.as_bytes().get(base.len() + 1..).unwrap_or_default()
 }
 
 /// The names that a rotated file may have had before, the shortest first.
 pub(crate) fn bases(name: &OsStr) -> impl Iterator<Item = &OsStr> {
-    let bytes = name.as_bytes();
+    let bytes = unpacked(name).unwrap_or(name).as_bytes();
     bytes
         .iter()
         .enumerate()
@@ -56,14 +85,17 @@ mod tests {
             "0.log.1",
             "0.log-20260101",
             "0.log.old",
+            "0.log.20260101-000000.gz",
+            "0.log.1.gz",
         ] {
             assert!(rotated("0.log", name), "{name}");
         }
         for name in [
             "0.log",
             "0.log.gz",
-            "0.log.20260101-000000.gz",
             "0.log.20260101-000000.tmp",
+            "0.log.20260101-000000.gz.tmp",
+            "0.log.gz.1.zst",
             "0.log.swp",
             "0.log.lock",
             "0.log1",
@@ -83,6 +115,7 @@ mod tests {
         };
         assert_eq!(of("0.log.20260101-000000"), ["0.log", "0.log.20260101"]);
         assert_eq!(of("app.log.1"), ["app.log"]);
+        assert_eq!(of("app.log.1.gz"), ["app.log"]);
         assert_eq!(of("app.log.old"), ["app.log"]);
         assert!(of("app.log").is_empty());
         assert!(of(".1").is_empty());
@@ -90,16 +123,32 @@ mod tests {
 
     #[test]
     fn counters_count_backwards_and_dates_do_not() {
-        let mut names = ["a.log.2", "a.log.10", "a.log.1"];
-        names.sort_by_key(|name| age_of(OsStr::new("a.log"), OsStr::new(name)));
-        assert_eq!(names, ["a.log.10", "a.log.2", "a.log.1"]);
-        let mut names = [
-            "a.log.20260102-000000",
-            "a.log.20260101-000000",
-            "a.log.20260103-000000",
-        ];
-        names.sort_by_key(|name| age_of(OsStr::new("a.log"), OsStr::new(name)));
-        assert_eq!(names[0], "a.log.20260101-000000");
-        assert_eq!(names[2], "a.log.20260103-000000");
+        let sorted = |files: &[(&'static str, i64)]| -> Vec<&str> {
+            let mut files = files.to_vec();
+            sort(OsStr::new("a.log"), &mut files, |(name, time)| {
+                (OsStr::new(*name), *time)
+            });
+            files.into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(
+            sorted(&[("a.log.2.gz", 9), ("a.log.10.gz", 8), ("a.log.1", 1)]),
+            ["a.log.10.gz", "a.log.2.gz", "a.log.1"]
+        );
+        assert_eq!(
+            sorted(&[
+                ("a.log.20260102-000000", 1),
+                ("a.log.20260101-000000.gz", 5),
+                ("a.log.20260103-000000", 2)
+            ]),
+            [
+                "a.log.20260101-000000.gz",
+                "a.log.20260102-000000",
+                "a.log.20260103-000000"
+            ]
+        );
+        assert_eq!(
+            sorted(&[("a.log.old", 7), ("a.log.2", 3), ("a.log.1", 3)]),
+            ["a.log.2", "a.log.1", "a.log.old"]
+        );
     }
 }

@@ -17,6 +17,19 @@ pub enum StartAt {
     End,
 }
 
+/// Which of the files that match are compressed with gzip. Rotated generations beside a followed path are told by
+/// their names (`.gz`), whatever is chosen here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// None.
+    #[default]
+    None,
+    /// Those whose names end in `.gz`.
+    Auto,
+    /// All.
+    Gzip,
+}
+
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Framing {
@@ -47,6 +60,8 @@ pub struct Settings {
     pub start_at: StartAt,
     /// An unknown file that was last written longer ago is begun at its end.
     pub exclude_older_than: Option<Duration>,
+    /// Which of the files are compressed.
+    pub compression: Compression,
     /// What a record is.
     pub framing: Framing,
     /// How often files are looked at.
@@ -84,6 +99,7 @@ impl Default for Settings {
             link_roots: Vec::new(),
             start_at: StartAt::default(),
             exclude_older_than: None,
+            compression: Compression::default(),
             framing: Framing::default(),
             poll_interval: Duration::from_millis(200),
             force_flush_period: Some(Duration::from_millis(500)),

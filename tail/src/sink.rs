@@ -50,6 +50,8 @@ pub struct Record<'a> {
     pub tag: Option<&'a [u8]>,
     /// Where the line begins in its file; of joined lines the last one.
     pub offset: u64,
+    /// Which of its file's records it is, counted from 1 (from where the file was begun).
+    pub number: u64,
     /// Whether it is a whole line.
     pub completeness: Completeness,
 }

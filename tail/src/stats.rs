@@ -26,6 +26,8 @@ pub struct Stats {
     pub zeros: AtomicU64,
     /// Times that the sink gave a chunk back undelivered and its files were read again.
     pub rewound: AtomicU64,
+    /// Compressed files that are cut off or damaged; what is good was read.
+    pub gzip_errors: AtomicU64,
     /// Failed opens: too many open files.
     pub descriptor_errors: AtomicU64,
     /// Other failed opens, reads and directory listings.

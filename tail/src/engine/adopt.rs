@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Engine;
-use super::stream::{Generation, Stream};
+use super::stream::{Generation, Stream, Twin};
 use crate::container::path;
 use crate::discovery::{Found, Listing, Scan, modified};
-use crate::identity::{Fingerprint, Inode, Position};
-use crate::positions::Entry;
-use crate::rotation::{age_of, is_rotation};
-use crate::settings::StartAt;
+use crate::identity::{Fingerprint, Mark, Position};
+use crate::opened::{Opened, ReadAt};
+use crate::positions::{Entry, State};
+use crate::rotation::{self, is_rotation, unpacked};
+use crate::settings::{Compression, StartAt};
 use crate::sink::{Sink, Source};
 use crate::stats::add;
 
@@ -79,13 +80,15 @@ impl<S: Sink> Engine<S> {
                 continue;
             }
             // A descriptor keeps an inode from being used again; without one the file has to prove itself.
+            let shrunk = match generation.packed {
+                true => found.size < generation.packed_size,
+                false => found.size < generation.size,
+            };
             if generation.file.is_none()
-                && (generation.path != path || found.size < generation.size)
-                && !self
-                    .discovery
-                    .roots
-                    .open(&path)
-                    .is_ok_and(|file| is_same(generation, &file))
+                && (generation.path != path || shrunk)
+                && !self.discovery.roots.open(&path).is_ok_and(|file| {
+                    is_same(generation, &mut Opened::new(file, generation.packed))
+                })
             {
                 leave(generation, now);
                 generation.lost = true;
@@ -103,7 +106,7 @@ impl<S: Sink> Engine<S> {
             generation.live = live;
             generation.removed = false;
             generation.located = self.scans;
-            if generation.file.is_none() {
+            if generation.file.is_none() && !generation.packed {
                 generation.size = generation.size.max(found.size);
             }
         }
@@ -145,7 +148,13 @@ impl<S: Sink> Engine<S> {
         let mut beside = Vec::new();
         for found in &listing.files {
             if !self.inodes.contains_key(&found.inode) {
-                if found.matched.is_some() {
+                // What is compressed belongs to the path that it was rotated from, when that is followed.
+                let is_generation = unpacked(&found.name).is_some()
+                    && rotation::bases(&found.name).any(|base| {
+                        by_name.get(base).is_some_and(|base| base.matched.is_some())
+                            || self.by_path.contains_key(&directory.join(base))
+                    });
+                if found.matched.is_some() && !is_generation {
                     bases.insert(found.name.clone());
                 } else if !found.excluded {
                     beside.push(found);
@@ -201,28 +210,21 @@ impl<S: Sink> Engine<S> {
         }
         // Only what was not found by its inode is new.
         siblings.retain(|found| !self.inodes.contains_key(&found.inode));
-        siblings.sort_by(|a, b| {
-            (a.modified, age_of(base, &a.name)).cmp(&(b.modified, age_of(base, &b.name)))
-        });
+        rotation::sort(base, &mut siblings, |found| (&found.name, found.modified));
         let at_live = stream.generations.iter().position(|known| known.live);
         let first = at_live.unwrap_or(stream.generations.len());
         for (place, found) in (first..).zip(siblings) {
-            let mut generation = self.begin(directory.join(&found.name), found, now);
-            // While the file at the path is the same, what appears beside it may be a copy of it.
-            let is_copy = stream
-                .generations
-                .iter()
-                .find(|known| known.live)
-                .is_some_and(|known| {
-                    known.fingerprint.len > 0
-                        && generation
-                            .file
-                            .as_ref()
-                            .is_some_and(|file| is_same(known, file))
-                });
+            let packed = self.is_packed(&found.name, false);
+            let mut generation = self.begin(directory.join(&found.name), found, packed, now);
+            let is_copy = generation
+                .file
+                .as_mut()
+                .is_some_and(|file| self.is_copy(&mut stream, &found.name, file));
             if is_copy || !(history || self.is_news(found)) {
                 generation.ignored = true;
                 generation.file = None;
+            } else if let Some(file) = &mut generation.file {
+                file.rest();
             }
             self.insert(&mut stream, place, generation);
         }
@@ -233,7 +235,8 @@ impl<S: Sink> Engine<S> {
             for known in &mut stream.generations {
                 known.live = false;
             }
-            let mut generation = self.begin(path, found, now);
+            let packed = self.is_packed(base, true);
+            let mut generation = self.begin(path, found, packed, now);
             generation.live = true;
             if !history && self.skips_what_is_there(found) {
                 self.start_at_end(&mut generation);
@@ -275,12 +278,12 @@ impl<S: Sink> Engine<S> {
     }
 
     fn start_at_end(&mut self, generation: &mut Generation) {
-        let Some(file) = &generation.file else { return };
-        let end = file
-            .metadata()
-            .and_then(|metadata| Position::read(file, metadata.size()));
+        let Some(file) = &mut generation.file else {
+            return;
+        };
+        let end = file.find_end().and_then(|end| Position::read(file, end));
         match end {
-            Ok(Some(end)) => generation.resume(end),
+            Ok(Some(at)) => generation.resume(Mark { at, number: 0 }),
             // It shrank this moment; all that it has is new then.
             Ok(None) => {}
             Err(error) => tracing::debug!(file = %generation.path.display(), %error, "read"),
@@ -288,14 +291,14 @@ impl<S: Sink> Engine<S> {
     }
 
     /// A generation that is read from its beginning.
-    fn begin(&mut self, path: PathBuf, found: &Found, now: Instant) -> Generation {
+    fn begin(&mut self, path: PathBuf, found: &Found, packed: bool, now: Instant) -> Generation {
         self.next_generation += 1;
         let mut generation = Generation::new(self.next_generation, found.inode, path, now);
-        generation.size = found.size;
-        generation.modified = found.modified;
+        generation.packed = packed;
+        generation.found(found.size, found.modified);
         generation.located = self.scans;
-        if let Ok(file) = self.open_file(&generation.path, generation.inode) {
-            match Fingerprint::read(&file, self.settings.fingerprint_size) {
+        if let Ok(mut file) = self.open_file(&generation.path, generation.inode, packed) {
+            match Fingerprint::read(&mut file, self.settings.fingerprint_size) {
                 Ok(fingerprint) => generation.fingerprint = fingerprint,
                 Err(error) => {
                     add(&self.stats.read_errors, 1);
@@ -317,7 +320,7 @@ impl<S: Sink> Engine<S> {
             .insert(place.min(stream.generations.len()), generation);
     }
 
-    fn new_stream(&mut self, directory: &Path, base: &OsStr, display: &Path) -> Stream {
+    fn new_stream(&mut self, directory: &Path, base: &OsStr, display: &Path) -> Box<Stream> {
         self.next_stream += 1;
         let id = self.next_stream;
         let text = display.to_string_lossy().into_owned();
@@ -328,6 +331,7 @@ impl<S: Sink> Engine<S> {
             path: text,
         };
         let stream = Stream::new(id, directory.to_owned(), base.to_owned(), Arc::new(source));
+        let stream = Box::new(stream);
         self.by_path.insert(stream.path(), id);
         self.by_directory
             .entry(directory.to_owned())
@@ -350,41 +354,44 @@ impl<S: Sink> Engine<S> {
 
     /// Finds the file of an entry and goes on in it.
     fn restore(&mut self, stream: &mut Stream, entry: &Entry, files: &[Found], now: Instant) {
+        let Entry { name, state, .. } = entry;
         // A device's number can be another after a reboot.
         let same_inode = files
             .iter()
             .filter(|found| {
-                found.inode.1 == entry.inode.1 && !self.inodes.contains_key(&found.inode)
+                found.inode.1 == state.inode.1 && !self.inodes.contains_key(&found.inode)
             })
-            .max_by_key(|found| found.inode.0 == entry.inode.0);
+            .max_by_key(|found| found.inode.0 == state.inode.0);
         let mut found = None;
         if let Some(same) = same_inode {
             let path = stream.directory.join(&same.name);
-            match self.open_file(&path, same.inode) {
-                Ok(file) if matches(&file, entry.fingerprint, entry.committed).unwrap_or(false) => {
-                    found = Some((Some(file), same.inode, path));
-                }
-                Ok(_) => {
-                    if same.name == entry.name && same.name == stream.name {
+            match self.open_file(&path, same.inode, state.packed > 0) {
+                Ok(mut file) => {
+                    if is_remembered(&mut file, state, same.size) {
+                        found = Some((Some(file), same.inode, path));
+                    } else if same.name == *name && same.name == stream.name {
                         add(&self.stats.truncated, 1);
                     }
                 }
                 // It proves itself when it can be opened.
-                Err(_) if same.inode == entry.inode && same.size >= entry.committed.offset => {
+                Err(_)
+                    if same.inode == state.inode
+                        && same.size >= state.committed.offset.min(state.packed) =>
+                {
                     found = Some((None, same.inode, path));
                 }
                 Err(_) => {}
             }
         }
-        if found.is_none() && !entry.ignored && entry.committed.offset > 0 {
+        if found.is_none() && !state.ignored {
             found = self
-                .find_copy(stream, entry.fingerprint, entry.committed)
-                .map(|(file, inode, path)| (Some(file), inode, path));
+                .find_copy(stream, state.fingerprint, state.committed, Some(name))
+                .map(|copy| (Some(copy.file), copy.inode, copy.path));
         }
         let Some((file, inode, path)) = found else {
-            if !entry.ignored && entry.size > entry.committed.offset {
+            if !state.ignored && state.size > state.committed.offset {
                 self.gap(
-                    &stream.directory.join(&entry.name),
+                    &stream.directory.join(name),
                     "it went away while nobody read it",
                 );
             }
@@ -393,16 +400,28 @@ impl<S: Sink> Engine<S> {
         self.next_generation += 1;
         let mut generation = Generation::new(self.next_generation, inode, path, now);
         generation.live = generation.path.file_name() == Some(&stream.name);
-        generation.fingerprint = entry.fingerprint;
-        generation.resume(entry.committed);
-        generation.ignored = entry.ignored;
+        generation.fingerprint = state.fingerprint;
+        generation.resume(Mark {
+            at: state.committed,
+            number: state.number,
+        });
+        generation.ignored = state.ignored;
         generation.located = self.scans;
-        generation.size = entry.committed.offset;
+        generation.size = state.committed.offset;
+        generation.packed = match &file {
+            Some(file) => file.is_packed(),
+            None => state.packed > 0,
+        };
         if let Some(metadata) = file.as_ref().and_then(|file| file.metadata().ok()) {
-            generation.size = metadata.size();
-            generation.modified = modified(&metadata);
+            generation.found(metadata.size(), modified(&metadata));
+            if generation.packed && generation.packed_size == state.packed {
+                generation.size = state.size;
+            }
         }
-        generation.file = file.filter(|_| !entry.ignored);
+        generation.file = file.filter(|_| !state.ignored);
+        if let Some(file) = &mut generation.file {
+            file.rest();
+        }
         let place = match generation.live {
             true => stream.generations.len(),
             false => stream
@@ -414,13 +433,15 @@ impl<S: Sink> Engine<S> {
         self.insert(stream, place, generation);
     }
 
-    /// The file that has what another one had: its copy, made before that was truncated.
+    /// The file that has what another one had: its copy, made before that was truncated, or what it was compressed to. `name` is what
+    /// the other one was called last.
     pub(super) fn find_copy(
         &mut self,
         stream: &mut Stream,
         fingerprint: Fingerprint,
         at: Position,
-    ) -> Option<(File, Inode, PathBuf)> {
+        name: Option<&OsStr>,
+    ) -> Option<Twin> {
         if fingerprint.len == 0 {
             return None;
         }
@@ -429,14 +450,19 @@ impl<S: Sink> Engine<S> {
             .filter_map(|entry| Some(entry.ok()?.file_name()))
             .filter(|name| is_rotation(&stream.name, name))
             .collect();
-        names.sort_unstable();
+        // Most likely the one that only has the ending more.
+        names.sort_unstable_by(|a, b| {
+            let other = |found: &OsStr| name.is_none() || unpacked(found) != name;
+            (other(a), a).cmp(&(other(b), b))
+        });
         for name in names {
+            let packed = self.is_packed(&name, false);
             let path = stream.directory.join(name);
             let Ok(metadata) = fs::symlink_metadata(&path) else {
                 continue;
             };
             let inode = (metadata.dev(), metadata.ino());
-            if !metadata.is_file() || metadata.size() < at.offset {
+            if !metadata.is_file() || (!packed && metadata.size() < at.offset) {
                 continue;
             }
             let own = stream
@@ -453,17 +479,58 @@ impl<S: Sink> Engine<S> {
             if taken {
                 continue;
             }
-            let Ok(file) = self.open_file(&path, inode) else {
+            let Ok(mut file) = self.open_file(&path, inode, packed) else {
                 continue;
             };
-            if matches(&file, fingerprint, at).unwrap_or(false) {
+            if matches(&mut file, fingerprint, at).unwrap_or(false) {
                 if let Some(index) = own {
                     stream.generations.remove(index);
                 }
-                return Some((file, inode, path));
+                file.rest();
+                return Some(Twin { file, inode, path });
             }
         }
         None
+    }
+
+    /// Whether a file that appeared has what is read elsewhere already: a copy of the file at the path, or what a
+    /// generation was compressed to.
+    fn is_copy(&mut self, stream: &mut Stream, name: &OsStr, file: &mut Opened) -> bool {
+        let Some(plain) = unpacked(name) else {
+            // While the file at the path is the same, what appears beside it may be a copy of it.
+            return stream
+                .generations
+                .iter()
+                .find(|known| known.live && known.fingerprint.len > 0)
+                .is_some_and(|known| is_same(known, file));
+        };
+        for known in &mut stream.generations {
+            // It may have grown since it was looked at.
+            let size = self.settings.fingerprint_size;
+            if known.fingerprint.len < size
+                && let Some(open) = &mut known.file
+                && known.fingerprint.holds_in(open).unwrap_or(false)
+                && let Ok(now) = Fingerprint::read(open, size)
+            {
+                known.fingerprint = now;
+            }
+        }
+        let alike = |known: &&Generation| !known.packed && !known.lost && known.fingerprint.len > 0;
+        let named = |known: &&Generation| known.path.file_name() == Some(plain);
+        let known = || stream.generations.iter().filter(alike);
+        known()
+            .filter(named)
+            .any(|known| known.fingerprint.holds_in(file).unwrap_or(false))
+            || known().any(|known| is_same(known, file))
+    }
+
+    /// Whether a file is compressed; `matched` says whether the settings ask for it or it only lies beside such files.
+    fn is_packed(&self, name: &OsStr, matched: bool) -> bool {
+        match self.settings.compression {
+            Compression::Gzip => true,
+            Compression::None if matched => false,
+            Compression::None | Compression::Auto => unpacked(name).is_some(),
+        }
     }
 
     fn forget(&mut self, now: Instant) {
@@ -472,7 +539,7 @@ impl<S: Sink> Engine<S> {
         }
         for (directory, names) in std::mem::take(&mut self.remembered) {
             for entry in names.into_values().flatten() {
-                if !entry.ignored && entry.size > entry.committed.offset {
+                if !entry.state.ignored && entry.state.size > entry.state.committed.offset {
                     self.gap(&directory.join(&entry.name), "its directory is gone");
                 }
             }
@@ -496,11 +563,20 @@ fn leave(generation: &mut Generation, now: Instant) {
 }
 
 /// Whether a file is the generation.
-pub(super) fn is_same(generation: &Generation, file: &File) -> bool {
+pub(super) fn is_same(generation: &Generation, file: &mut impl ReadAt) -> bool {
     matches(file, generation.fingerprint, generation.read).unwrap_or(false)
 }
 
-fn matches(file: &File, fingerprint: Fingerprint, at: Position) -> io::Result<bool> {
+/// Whether a file of a remembered inode is the one that is remembered.
+fn is_remembered(file: &mut Opened, state: &State, size: u64) -> bool {
+    // Of one that was read to its end and has not changed the beginning says enough: nothing has to be decoded.
+    if state.packed > 0 && state.packed == size && state.committed.offset == state.size {
+        return state.fingerprint.holds_in(file).unwrap_or(false);
+    }
+    matches(file, state.fingerprint, state.committed).unwrap_or(false)
+}
+
+fn matches(file: &mut impl ReadAt, fingerprint: Fingerprint, at: Position) -> io::Result<bool> {
     Ok(fingerprint.holds_in(file)? && at.holds_in(file)?)
 }
 

@@ -1,21 +1,22 @@
 //! Takes the lines of one generation.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::stream::{Chain, Generation, Head, Stream};
+use super::stream::{Chain, Generation, Head, Stream, UNKNOWN};
 use crate::container::{Parser, StdStream};
 use crate::frame::{Frame, Frames, OverLimit};
-use crate::identity::{FRONTIER, Fingerprint, Position, to_u64};
+use crate::identity::{FRONTIER, Fingerprint, Mark, Position, to_u64};
+use crate::opened::{End, Opened, ReadAt};
 use crate::settings::{Framing, Settings};
 use crate::sink::{Answers, Completeness, Record, Sink, Source, Ticket};
 use crate::stats::{Stats, add};
 
 /// A run of at least this many zero bytes at the beginning of a line is a hole.
 const HOLE: usize = 64;
+/// A compressed file that ends too early is taken for damaged when it hasn't grown for this long.
+const GZIP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// What a container's line has besides its message.
 const CONTAINER_HEAD: usize = 256;
 
@@ -62,10 +63,10 @@ impl<S: Sink> Reading<'_, S> {
             return Outcome::Waiting;
         };
         let before = generation.read.offset;
-        let Some(file) = generation.file.take() else {
+        let Some(mut file) = generation.file.take() else {
             return Outcome::Failed;
         };
-        let taken = self.take(&file, generation, chains, source, rest);
+        let taken = self.take(&mut file, generation, chains, source, rest);
         generation.file = Some(file);
         let records = match taken {
             Ok(Taken::Lines { records }) => records,
@@ -85,9 +86,18 @@ impl<S: Sink> Reading<'_, S> {
 
     /// Emits what waits in a chain, incomplete as it is.
     pub(crate) fn end_chain(&mut self, stream: &mut Stream, which: StdStream) {
-        let Stream { chains, source, .. } = stream;
+        let Stream {
+            generations,
+            chains,
+            source,
+            ..
+        } = stream;
         let chain = of(chains, which);
         if chain.is_active() {
+            let held = chain.holds.last().map(|(id, _)| *id);
+            if let Some(generation) = generations.iter_mut().find(|g| Some(g.id) == held) {
+                generation.number = generation.number.max(chain.number);
+            }
             let completeness = if chain.truncated {
                 Completeness::Truncated
             } else {
@@ -113,7 +123,7 @@ impl<S: Sink> Reading<'_, S> {
 
     fn take(
         &mut self,
-        file: &File,
+        file: &mut Opened,
         generation: &mut Generation,
         chains: &mut [Chain; 2],
         source: &Source,
@@ -152,16 +162,54 @@ impl<S: Sink> Reading<'_, S> {
             }
             let long = want - from < limit + 8 && filled == want;
             let result = self.frames(generation, chains, source, buffer, start, from, limit, rest);
-            match result {
-                Taken::Nothing if long => want = (from + 2 * (want - from)).min(from + limit + 8),
-                result => break Ok(result),
+            let again = matches!(result, Taken::Nothing) && long;
+            if file.is_packed() {
+                let wanted = match again {
+                    true => 0,
+                    false => generation
+                        .read
+                        .offset
+                        .saturating_sub(start + to_u64(FRONTIER)),
+                };
+                let wanted = usize::try_from(wanted).unwrap_or(0);
+                file.keep(
+                    buffer.get(wanted..).unwrap_or_default(),
+                    start + to_u64(filled),
+                );
+                self.look_at_end(file, generation);
             }
+            if !again {
+                break Ok(result);
+            }
+            want = (from + 2 * (want - from)).min(from + limit + 8);
         };
         // A long line's room is not kept.
         taken.truncate(FRONTIER + self.out.settings.read_size);
         taken.shrink_to(FRONTIER + self.out.settings.read_size);
         *self.buffer = taken;
         result
+    }
+
+    /// Learns from decoding where the text of a compressed file ends.
+    fn look_at_end(&mut self, file: &Opened, generation: &mut Generation) {
+        let Some((end, how)) = file.end().filter(|_| generation.size == UNKNOWN) else {
+            return;
+        };
+        let damage = match how {
+            End::Whole => None,
+            End::Broken(what) => Some(what),
+            // Whoever writes it may not be done.
+            End::Cut if self.now.duration_since(generation.grown_at) < GZIP_PATIENCE => return,
+            End::Cut => Some("its end is missing"),
+        };
+        generation.size = end;
+        if let Some(damage) = damage {
+            add(&self.out.stats.gzip_errors, 1);
+            tracing::warn!(
+                file = %generation.path.display(), damage, good_bytes = end,
+                "compressed log damaged: read as far as it is good"
+            );
+        }
     }
 
     #[expect(
@@ -204,11 +252,13 @@ impl<S: Sink> Reading<'_, S> {
                     OverLimit::Split => add(&self.out.stats.split, 1),
                     OverLimit::Truncate => {
                         add(&self.out.stats.cut, 1);
-                        generation.skipping = Position::in_buffer(buffer, start, at);
+                        let number = generation.number;
+                        generation.skipping =
+                            Position::in_buffer(buffer, start, at).map(|at| Mark { at, number });
                     }
                 }
             }
-            records += match self.out.settings.framing {
+            let made = match self.out.settings.framing {
                 Framing::Lines => {
                     let completeness = if !frame.cut {
                         Completeness::Whole
@@ -223,6 +273,7 @@ impl<S: Sink> Reading<'_, S> {
                         stream: None,
                         tag: None,
                         offset: start + to_u64(at),
+                        number: generation.number + 1,
                         completeness,
                     };
                     self.out.sink.record(source, &record);
@@ -238,6 +289,8 @@ impl<S: Sink> Reading<'_, S> {
                     self.container_line(generation, chains, source, &line)
                 }
             };
+            records += made;
+            generation.number += made;
         }
         add(&self.out.stats.zeros, to_u64(zeros));
         generation.seen = start + to_u64(buffer.len());
@@ -292,6 +345,7 @@ impl<S: Sink> Reading<'_, S> {
                         stream: None,
                         tag: None,
                         offset,
+                        number: generation.number + 1,
                         completeness,
                     };
                     self.out.sink.record(source, &record);
@@ -318,17 +372,20 @@ impl<S: Sink> Reading<'_, S> {
                 stream: Some(head.stream),
                 tag,
                 offset,
+                number: generation.number + 1,
                 completeness,
             };
             self.out.sink.record(source, &record);
             records = 1;
         } else {
             if let Some(at) = Position::in_buffer(buffer, start, frame.text.start) {
-                chain.hold(generation.id, at);
+                let number = generation.number;
+                chain.hold(generation.id, Mark { at, number });
             }
             chain.last = Some(self.now);
             chain.time = head.time;
             chain.offset = offset;
+            chain.number = generation.number + 1;
             records += self.out.append(source, chain, head.stream, message);
             chain.truncated |= truncated;
             if !partial {
@@ -372,6 +429,7 @@ impl<S: Sink> Out<'_, S> {
             }
             add(&self.stats.split, 1);
             self.emit_chain(source, chain, which, None, Completeness::Piece);
+            chain.number += 1;
             chain.text.clear();
             pieces += 1;
             part = more;
@@ -394,6 +452,7 @@ impl<S: Sink> Out<'_, S> {
             stream: Some(which),
             tag,
             offset: chain.offset,
+            number: chain.number,
             completeness,
         };
         self.sink.record(source, &record);

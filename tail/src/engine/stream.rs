@@ -2,19 +2,24 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::container::StdStream;
-use crate::identity::{Fingerprint, Inode, Position};
+use crate::discovery::modified;
+use crate::identity::{Fingerprint, Inode, Mark, Position};
+use crate::opened::Opened;
+use crate::positions::State;
 use crate::sink::Source;
 
 /// After the sink gave a chunk back, its stream rests for this long.
 const REWIND_PAUSE: Duration = Duration::from_secs(1);
 /// What a chain's buffer keeps between two joined lines.
 const CHAIN_KEEP: usize = 64 << 10;
+/// The size of a text that was not decoded to its end.
+pub(crate) const UNKNOWN: u64 = u64::MAX;
 
 /// One file of a stream: the one at its path, or one that was rotated away from it.
 #[derive(Debug)]
@@ -23,16 +28,23 @@ pub(crate) struct Generation {
     pub(crate) inode: Inode,
     /// Where it was last seen, without symbolic links.
     pub(crate) path: PathBuf,
-    pub(crate) file: Option<File>,
+    pub(crate) file: Option<Opened>,
+    /// Compressed: offsets and sizes are those of the text.
+    pub(crate) packed: bool,
+    /// Bytes in the file, when it is compressed.
+    pub(crate) packed_size: u64,
     pub(crate) fingerprint: Fingerprint,
     /// How far lines were taken.
     pub(crate) read: Position,
+    /// Records before `read`.
+    pub(crate) number: u64,
     /// How far it is known that there is no complete line; beyond `read` when a line has begun.
     pub(crate) seen: u64,
     /// What the last queued commit says.
     pub(crate) queued: Position,
     /// How far everything is acknowledged.
-    pub(crate) committed: Position,
+    pub(crate) committed: Mark,
+    /// [`UNKNOWN`] until the end of a compressed file was seen.
     pub(crate) size: u64,
     pub(crate) modified: i64,
     /// It is at the stream's path.
@@ -48,7 +60,7 @@ pub(crate) struct Generation {
     /// Its end was looked at once more after its successor had begun.
     pub(crate) checked: bool,
     /// The rest of a truncated line is being skipped; where that line began.
-    pub(crate) skipping: Option<Position>,
+    pub(crate) skipping: Option<Mark>,
     /// A container's line was cut; its head goes for the pieces that follow.
     pub(crate) cut_head: Option<Head>,
     /// When it last grew, was opened or rotated.
@@ -76,11 +88,14 @@ impl Generation {
             inode,
             path,
             file: None,
+            packed: false,
+            packed_size: 0,
             fingerprint: Fingerprint::default(),
             read: Position::default(),
+            number: 0,
             seen: 0,
             queued: Position::default(),
-            committed: Position::default(),
+            committed: Mark::default(),
             size: 0,
             modified: 0,
             live: false,
@@ -100,11 +115,57 @@ impl Generation {
     }
 
     /// Goes on from a position that is committed.
-    pub(crate) fn resume(&mut self, at: Position) {
-        self.read = at;
-        self.seen = at.offset;
-        self.queued = at;
-        self.committed = at;
+    pub(crate) fn resume(&mut self, mark: Mark) {
+        self.read = mark.at;
+        self.number = mark.number;
+        self.seen = mark.at.offset;
+        self.queued = mark.at;
+        self.committed = mark;
+    }
+
+    /// Its file is gone; another one has what that had.
+    pub(crate) fn move_to(&mut self, copy: Twin, now: Instant) {
+        self.inode = copy.inode;
+        self.path = copy.path;
+        self.packed = copy.file.is_packed();
+        self.packed_size = 0;
+        self.size = self.read.offset;
+        if let Ok(metadata) = copy.file.metadata() {
+            self.found(metadata.size(), modified(&metadata));
+        }
+        self.seen = self.read.offset;
+        self.file = Some(copy.file);
+        self.removed = false;
+        self.live = false;
+        self.drained = false;
+        self.checked = false;
+        self.retry_at = None;
+        self.failures = 0;
+        self.grown_at = now;
+    }
+
+    /// What is known of a file when it is found: not yet how long the text of a compressed one is.
+    pub(crate) fn found(&mut self, size: u64, modified: i64) {
+        self.modified = modified;
+        if self.packed {
+            self.packed_size = size;
+            self.size = UNKNOWN;
+        } else {
+            self.size = size;
+        }
+    }
+
+    /// What a checkpoint keeps of it.
+    pub(crate) fn state(&self) -> State {
+        State {
+            inode: self.inode,
+            fingerprint: self.fingerprint,
+            committed: self.committed.at,
+            size: self.size,
+            ignored: self.ignored,
+            packed: self.packed_size,
+            number: self.committed.number,
+        }
     }
 
     /// Everything that is known of it was read.
@@ -114,8 +175,16 @@ impl Generation {
 
     /// Everything that was read is acknowledged.
     pub(crate) fn settled(&self) -> bool {
-        self.committed.offset == self.read.offset
+        self.committed.at.offset == self.read.offset
     }
+}
+
+/// Another file that has what a generation had.
+#[derive(Debug)]
+pub(crate) struct Twin {
+    pub(crate) file: Opened,
+    pub(crate) inode: Inode,
+    pub(crate) path: PathBuf,
 }
 
 /// Partial lines that wait for their end.
@@ -123,9 +192,11 @@ impl Generation {
 pub(crate) struct Chain {
     pub(crate) text: Vec<u8>,
     /// Where it begins in each generation that has a part of it: no commit goes beyond.
-    pub(crate) holds: Vec<(u64, Position)>,
+    pub(crate) holds: Vec<(u64, Mark)>,
     pub(crate) time: u64,
     pub(crate) offset: u64,
+    /// Which record of its file it will be.
+    pub(crate) number: u64,
     pub(crate) truncated: bool,
     pub(crate) last: Option<Instant>,
 }
@@ -135,9 +206,9 @@ impl Chain {
         !self.holds.is_empty()
     }
 
-    pub(crate) fn hold(&mut self, generation: u64, at: Position) {
+    pub(crate) fn hold(&mut self, generation: u64, mark: Mark) {
         if !self.holds.iter().any(|(held, _)| *held == generation) {
-            self.holds.push((generation, at));
+            self.holds.push((generation, mark));
         }
     }
 
@@ -156,7 +227,7 @@ struct Flight {
     sequence: u64,
     acknowledged: bool,
     /// What is committed when this and everything before it is acknowledged.
-    commits: Vec<(u64, Position)>,
+    commits: Vec<(u64, Mark)>,
 }
 
 #[derive(Debug)]
@@ -195,17 +266,20 @@ impl Stream {
     }
 
     /// How far a generation may be committed once everything that was emitted is acknowledged.
-    fn safe(&self, generation: &Generation) -> Position {
+    fn safe(&self, generation: &Generation) -> Mark {
         let held = self
             .chains
             .iter()
             .flat_map(|chain| &chain.holds)
             .filter(|(id, _)| *id == generation.id)
-            .map(|(_, at)| *at);
+            .map(|(_, mark)| *mark);
         held.chain(generation.skipping)
-            .min_by_key(|at| at.offset)
-            .filter(|at| at.offset < generation.read.offset)
-            .unwrap_or(generation.read)
+            .min_by_key(|mark| mark.at.offset)
+            .filter(|mark| mark.at.offset < generation.read.offset)
+            .unwrap_or(Mark {
+                at: generation.read,
+                number: generation.number,
+            })
     }
 
     /// Closes a chunk: what it allows to commit, and its number when `records` says that the sink has to
@@ -219,10 +293,10 @@ impl Stream {
                 break;
             };
             let safe = self.safe(generation);
-            if safe.offset > generation.queued.offset
+            if safe.at.offset > generation.queued.offset
                 && let Some(generation) = self.generations.get_mut(index)
             {
-                generation.queued = safe;
+                generation.queued = safe.at;
                 commits.push((generation.id, safe));
             }
         }
@@ -282,7 +356,7 @@ impl Stream {
             chain.clear();
         }
         for generation in &mut self.generations {
-            if generation.committed.offset < generation.read.offset {
+            if !generation.settled() {
                 generation.drained = false;
             }
             generation.resume(generation.committed);
@@ -334,13 +408,20 @@ mod tests {
         }
     }
 
+    fn mark(offset: u64) -> Mark {
+        Mark {
+            at: at(offset),
+            number: offset,
+        }
+    }
+
     fn take(stream: &mut Stream, index: usize, to: u64) -> u64 {
         stream.generations[index].read = at(to);
         stream.close_chunk(true).0
     }
 
     fn committed(stream: &Stream) -> [u64; 2] {
-        [0, 1].map(|index| stream.generations[index].committed.offset)
+        [0, 1].map(|index| stream.generations[index].committed.at.offset)
     }
 
     #[test]
@@ -362,11 +443,11 @@ mod tests {
     fn a_chain_holds_every_generation_that_it_spans() {
         let mut stream = stream();
         let now = Instant::now();
-        stream.chains[0].hold(10, at(7));
+        stream.chains[0].hold(10, mark(7));
         let first = take(&mut stream, 0, 10);
         stream.answer(first, true, now);
         assert_eq!(committed(&stream), [7, 0]);
-        stream.chains[0].hold(11, at(3));
+        stream.chains[0].hold(11, mark(3));
         let second = take(&mut stream, 1, 5);
         stream.answer(second, true, now);
         assert_eq!(committed(&stream), [7, 3]);
