@@ -108,12 +108,18 @@ impl Parser {
 }
 
 fn cri<'a>(line: &'a [u8], timestamps: &mut Timestamps) -> Option<ContainerLine<'a>> {
-    // The longest time has 35 characters.
-    let space = memchr::memchr(b' ', line.get(..40).unwrap_or(line))?;
-    let (time, rest) = line.split_at_checked(space)?;
-    let (stream, rest) = match rest.split_first_chunk::<8>()? {
-        (b" stdout ", rest) => (StdStream::Stdout, rest),
-        (b" stderr ", rest) => (StdStream::Stderr, rest),
+    let (time, rest) = match timestamps.leading(line) {
+        Some(read) => read,
+        None => {
+            // The longest time has 35 characters.
+            let space = memchr::memchr(b' ', line.get(..40).unwrap_or(line))?;
+            let (time, rest) = line.split_at_checked(space)?;
+            (timestamps.parse(time)?, rest.get(1..)?)
+        }
+    };
+    let (stream, rest) = match rest.split_first_chunk::<7>()? {
+        (b"stdout ", rest) => (StdStream::Stdout, rest),
+        (b"stderr ", rest) => (StdStream::Stderr, rest),
         _ => return None,
     };
     let (tag, message) = match rest {
@@ -125,7 +131,6 @@ fn cri<'a>(line: &'a [u8], timestamps: &mut Timestamps) -> Option<ContainerLine<
     };
     // Tags are separated by colons, the first is the only one that is defined.
     let partial = matches!(tag, [b'P'] | [b'P', b':', ..]);
-    let time = timestamps.parse(time)?;
     Some(ContainerLine {
         time,
         stream,
