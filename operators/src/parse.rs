@@ -1,0 +1,3 @@
+//! What the parsers read: text in one format each, knowing nothing of entries.
+
+pub(crate) mod json;
