@@ -8,7 +8,9 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 
 /// A compression that this program does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("compression: '{0}' is not supported, use gzip, zstd, snappy, zlib, deflate or none")]
+#[error(
+    "compression: '{0}' is not supported, use gzip, zstd, snappy, x-snappy-framed, zlib, deflate or none"
+)]
 pub struct Unsupported(&'static str);
 
 /// Compresses requests as the settings say.
@@ -24,6 +26,8 @@ enum Algorithm {
     Gzip,
     Zstd,
     Snappy,
+    /// In the framing format, by the name that is usual there.
+    SnappyFramed(&'static str),
     Zlib(&'static str),
 }
 
@@ -39,6 +43,7 @@ impl Compressor {
             Compression::Gzip => Algorithm::Gzip,
             Compression::Zstd => Algorithm::Zstd,
             Compression::Snappy => Algorithm::Snappy,
+            Compression::SnappyFramed => Algorithm::SnappyFramed("x-snappy-framed"),
             Compression::Zlib => Algorithm::Zlib("zlib"),
             Compression::Deflate => Algorithm::Zlib("deflate"),
             Compression::Lz4 => return Err(Unsupported("lz4")),
@@ -49,6 +54,15 @@ impl Compressor {
         })
     }
 
+    /// The same as gRPC has it: `snappy` means its framing format there, not one block as over HTTP.
+    #[must_use]
+    pub fn for_grpc(mut self) -> Self {
+        if self.algorithm == Algorithm::Snappy {
+            self.algorithm = Algorithm::SnappyFramed("snappy");
+        }
+        self
+    }
+
     /// For `Content-Encoding` or `grpc-encoding`; `None`: not compressed.
     #[must_use]
     pub fn encoding(&self) -> Option<&'static str> {
@@ -57,7 +71,7 @@ impl Compressor {
             Algorithm::Gzip => Some("gzip"),
             Algorithm::Zstd => Some("zstd"),
             Algorithm::Snappy => Some("snappy"),
-            Algorithm::Zlib(name) => Some(name),
+            Algorithm::SnappyFramed(name) | Algorithm::Zlib(name) => Some(name),
         }
     }
 
@@ -83,6 +97,9 @@ impl Compressor {
                 let level = self.level.clamp(0, 22);
                 write_all(zstd::stream::write::Encoder::new(room, level)?, &parts)?.finish()?
             }
+            Algorithm::SnappyFramed(_) => write_all(snap::write::FrameEncoder::new(room), &parts)?
+                .into_inner()
+                .map_err(|error| io::Error::other(error.to_string()))?,
             Algorithm::Snappy => snap::raw::Encoder::new()
                 .compress_vec(&parts.concat())
                 .map_err(io::Error::other)?,
@@ -146,6 +163,21 @@ mod tests {
         let (name, bytes) = compressed(Compression::Snappy);
         let plain = snap::raw::Decoder::new().decompress_vec(&bytes).unwrap();
         assert_eq!((name, plain), (Some("snappy"), expected.clone()));
+        let (name, bytes) = compressed(Compression::SnappyFramed);
+        let plain = read(Box::new(snap::read::FrameDecoder::new(io::Cursor::new(
+            bytes,
+        ))));
+        assert_eq!((name, plain), (Some("x-snappy-framed"), expected.clone()));
+        let params = CompressionParams::default();
+        let grpc = Compressor::new(Compression::Snappy, &params)
+            .unwrap()
+            .for_grpc();
+        assert_eq!(grpc.encoding(), Some("snappy"));
+        let framed = grpc
+            .compress(vec![Bytes::from_static(b"x")])
+            .unwrap()
+            .concat();
+        assert!(framed.starts_with(b"\xff\x06\x00\x00sNaPpY"), "{framed:?}");
         assert_eq!(compressed(Compression::None), (None, expected));
         let none = Compressor::new(Compression::Lz4, &CompressionParams::default());
         assert!(none.unwrap_err().to_string().contains("'lz4'"));

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::cli::RunArgs;
 use crate::setup::{self, Loaded};
 use crate::telemetry::{MetricsPages, OwnMetrics, OwnTraces};
-use crate::{logging, telemetry};
+use crate::{in_words, logging, telemetry};
 
 /// Runs until a signal says to stop. Exits 0 after SIGTERM and SIGINT.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
@@ -177,8 +177,7 @@ impl Agent {
         tracing::info!("reading the configuration again");
         let built = setup::load(&self.args.config).and_then(|loaded| {
             let next = self.surroundings();
-            let running =
-                Running::build(&loaded.plan, &next).map_err(|error| format!("{error:#}"))?;
+            let running = Running::build(&loaded.plan, &next).map_err(|error| in_words(&error))?;
             Ok((loaded, running))
         });
         let (loaded, mut next) = match built {
@@ -201,12 +200,12 @@ impl Agent {
         if let Err(error) = next.start().await {
             self.last_reload.record(0, &[]);
             tracing::error!(
-                error = format!("{error:#}"),
+                error = in_words(&error),
                 "the new configuration did not start; going back to the old one"
             );
             *running =
-                Running::build(plan, &self.surroundings()).map_err(|error| format!("{error:#}"))?;
-            let back = running.start().await.map_err(|error| format!("{error:#}"));
+                Running::build(plan, &self.surroundings()).map_err(|error| in_words(&error))?;
+            let back = running.start().await.map_err(|error| in_words(&error));
             if let Err(error) = &back {
                 tracing::error!(%error, "the old configuration did not start again either");
             }

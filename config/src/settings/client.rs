@@ -18,8 +18,11 @@ pub enum Compression {
     Gzip,
     /// zstd.
     Zstd,
-    /// Snappy.
+    /// Snappy; over HTTP one block, over gRPC in its framing format, as each is usual.
     Snappy,
+    /// Snappy in its framing format, for HTTP.
+    #[serde(rename = "x-snappy-framed")]
+    SnappyFramed,
     /// zlib.
     Zlib,
     /// deflate, which is zlib by another name.
@@ -50,7 +53,7 @@ pub struct HttpClient {
     pub proxy_url: String,
     /// How to speak TLS with an `https` endpoint.
     pub tls: TlsClient,
-    /// How requests are compressed: `gzip`, `zstd`, `snappy`, `zlib`, `deflate`, `lz4` or `none`.
+    /// How requests are compressed: `gzip`, `zstd`, `snappy`, `x-snappy-framed`, `zlib`, `deflate`, `lz4` or `none`.
     pub compression: Compression,
     /// How hard to compress.
     pub compression_params: CompressionParams,
@@ -296,7 +299,7 @@ pub struct GrpcClient {
     pub endpoint: String,
     /// How to speak TLS. On unless `tls::insecure` is set or the endpoint begins with `http://`.
     pub tls: TlsClient,
-    /// How requests are compressed: `gzip`, `zstd` or `none`.
+    /// How requests are compressed: `gzip`, `zstd`, `snappy` or `none`.
     pub compression: Compression,
     /// How long one request may take.
     pub timeout: Duration,
@@ -430,10 +433,10 @@ impl Check for GrpcClient {
         }
         if !matches!(
             self.compression,
-            Compression::Gzip | Compression::Zstd | Compression::None
+            Compression::Gzip | Compression::Zstd | Compression::Snappy | Compression::None
         ) {
             at.field("compression")
-                .error("must be gzip, zstd or none for gRPC");
+                .error("must be gzip, zstd, snappy or none for gRPC");
         }
         self.tls.check(&mut at.section("tls"));
         headers(&self.headers, at);

@@ -115,10 +115,19 @@ impl Check for HttpServer {
             at.field("max_request_body_size").error("must be positive");
         }
         for (index, algorithm) in self.compression_algorithms.iter().enumerate() {
-            const KNOWN: [&str; 7] = ["", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4"];
+            const KNOWN: [&str; 8] = [
+                "",
+                "gzip",
+                "zstd",
+                "zlib",
+                "snappy",
+                "x-snappy-framed",
+                "deflate",
+                "lz4",
+            ];
             if !KNOWN.contains(&algorithm.as_str()) {
                 at.item("compression_algorithms", index)
-                    .error(format!("unknown compression '{algorithm}' (valid: gzip, zstd, zlib, snappy, deflate, lz4)"));
+                    .error(format!("unknown compression '{algorithm}' (valid: gzip, zstd, zlib, snappy, x-snappy-framed, deflate, lz4)"));
             }
         }
         if let Some(tls) = self.tls.as_ref() {

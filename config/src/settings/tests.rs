@@ -139,7 +139,7 @@ fn http_server() {
         "{idle_timeout: 5s, keepalive: {}, compression_algorithms: ['', gzip, br], auth: {}, tls: }",
         &expect![[r#"
             config:1:16: 'idle_timeout' is deprecated and cannot be used together with 'keepalive'
-            config:1:70: compression_algorithms[2]: unknown compression 'br' (valid: gzip, zstd, zlib, snappy, deflate, lz4)
+            config:1:70: compression_algorithms[2]: unknown compression 'br' (valid: gzip, zstd, zlib, snappy, x-snappy-framed, deflate, lz4)
             config:1:81: auth: authenticator is required: name an extension
             config:1:85: tls: TLS configuration must include both certificate and key for server connections"#]],
     );
@@ -253,7 +253,7 @@ fn grpc_client() {
         "{endpoint: tempo, compression: lz4, auth: }",
         &expect![[r#"
             config:1:12: endpoint: expected host:port such as localhost:4317, found 'tempo'
-            config:1:32: compression must be gzip, zstd or none for gRPC
+            config:1:32: compression must be gzip, zstd, snappy or none for gRPC
             config:1:37: auth: authenticator is required: name an extension"#]],
     );
 }

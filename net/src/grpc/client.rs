@@ -36,7 +36,7 @@ pub struct GrpcClient {
 pub struct Message {
     /// The message's bytes, in parts that are written one after the other and never copied together.
     pub parts: Vec<Bytes>,
-    /// How the parts together are compressed (`gzip`, `zstd`); `None`: not at all.
+    /// How the parts together are compressed (`gzip`, `zstd`, `snappy`); `None`: not at all.
     pub encoding: Option<&'static str>,
 }
 

@@ -18,7 +18,7 @@ async fn conforms() {
 
 #[tokio::test]
 async fn segments_go_out_as_they_came_in() {
-    for compression in ["none", "gzip", "zstd"] {
+    for compression in ["none", "gzip", "zstd", "snappy"] {
         let server = Server::start([]).await;
         let yaml = format!("compression: {compression}\nheaders: {{X-Scope-OrgID: tenant}}");
         let exporter = exporter_for(&server, &yaml);
