@@ -89,7 +89,8 @@ pub(crate) struct Discovery {
     trees: Vec<Node>,
     /// Real directories of links → link names in them.
     linked: HashMap<PathBuf, Node>,
-    known: HashSet<PathBuf>,
+    /// The directories of the last scan.
+    pub(crate) known: HashMap<PathBuf, Inode>,
     roots_at: Option<Instant>,
     warned: HashSet<PathBuf>,
 }
@@ -134,7 +135,7 @@ struct Walk<'a> {
     stats: &'a Stats,
     now: Instant,
     scan: Scan,
-    seen: HashSet<PathBuf>,
+    seen: HashMap<PathBuf, Inode>,
     linked: HashMap<PathBuf, BTreeMap<OsString, PathBuf>>,
     warned: &'a mut HashSet<PathBuf>,
 }
@@ -154,7 +155,7 @@ impl Discovery {
             roots: Roots::new(roots),
             trees: trees.into_values().collect(),
             linked: HashMap::new(),
-            known: HashSet::new(),
+            known: HashMap::new(),
             roots_at: None,
             warned: HashSet::new(),
         }
@@ -190,7 +191,7 @@ impl Discovery {
             stats,
             now,
             scan: Scan::default(),
-            seen: HashSet::new(),
+            seen: HashMap::new(),
             linked: HashMap::new(),
             warned: &mut self.warned,
         };
@@ -203,7 +204,7 @@ impl Discovery {
         self.linked
             .retain(|directory, _| linked.contains_key(directory));
         for (directory, names) in linked {
-            if walk.seen.contains(&directory) {
+            if walk.seen.contains_key(&directory) {
                 // The walk has been there itself: its files are known by their own paths.
                 continue;
             }
@@ -216,7 +217,8 @@ impl Discovery {
             walk.directory(node, MAX_DEPTH);
         }
         let Walk { mut scan, seen, .. } = walk;
-        scan.gone = self.known.difference(&seen).cloned().collect();
+        let gone = self.known.keys().filter(|known| !seen.contains_key(*known));
+        scan.gone = gone.cloned().collect();
         self.known = seen;
         scan
     }
@@ -228,10 +230,10 @@ impl Walk<'_> {
             Ok(metadata) => metadata,
             Err(error) => return self.failed(&node.real, &error),
         };
-        if !self.seen.insert(node.real.clone()) {
+        let inode = (metadata.dev(), metadata.ino());
+        if self.seen.insert(node.real.clone(), inode).is_some() {
             return;
         }
-        let inode = (metadata.dev(), metadata.ino());
         let stamp = Stamp {
             inode,
             modified: modified(&metadata),
@@ -396,7 +398,7 @@ impl Walk<'_> {
     fn failed(&mut self, directory: &Path, error: &io::Error) {
         if error.kind() != io::ErrorKind::NotFound {
             // It may be unreadable for a moment only: what is known of it stays.
-            self.seen.insert(directory.to_owned());
+            self.seen.entry(directory.to_owned()).or_default();
             add(&self.stats.read_errors, 1);
             if self.warned.insert(directory.to_owned()) {
                 tracing::warn!(directory = %directory.display(), %error, "log directory unreadable");

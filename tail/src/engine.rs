@@ -4,6 +4,7 @@
 //! nothing is left or too much is in flight, releases files that are done, and says which positions to save.
 
 mod adopt;
+mod look;
 mod read;
 mod stream;
 #[cfg(test)]
@@ -29,6 +30,8 @@ use crate::positions::{self, Entry};
 use crate::settings::{Framing, Settings};
 use crate::sink::{Answers, Sink};
 use crate::stats::{Stats, add, set};
+use crate::watch::{News, Watch};
+use look::Heat;
 use read::{Out, Outcome, Reading};
 use stream::{Generation, Stream, UNKNOWN};
 
@@ -89,7 +92,17 @@ pub(crate) struct Engine<S> {
     started_wall: i64,
     scans: u64,
     next_scan: Instant,
+    /// Not before this, whatever the hints say.
+    scan_floor: Instant,
     scan_cost: Option<Duration>,
+    watch: Option<Watch>,
+    news: News,
+    /// Directories that are written to all the time.
+    heat: HashMap<PathBuf, Heat>,
+    /// Streams to look at in this turn.
+    due: BTreeSet<u64>,
+    /// When every stream is looked at.
+    next_full: Instant,
     /// Descriptors held, as of the beginning of the turn and those opened since.
     open: usize,
     next_stream: u64,
@@ -123,6 +136,7 @@ impl<S: Sink> Engine<S> {
                 names.entry(name.to_owned()).or_default().push(entry);
             }
         }
+        let watch = Watch::new(settings.max_watches);
         let parser = match settings.framing {
             Framing::Lines => Parser::default(),
             Framing::Container { format, .. } => Parser::new(format),
@@ -146,7 +160,13 @@ impl<S: Sink> Engine<S> {
             started_wall: adopt::wall_nanos() - CLOCK_SLACK,
             scans: 0,
             next_scan: now,
+            scan_floor: now,
             scan_cost: None,
+            watch,
+            news: News::default(),
+            heat: HashMap::new(),
+            due: BTreeSet::new(),
+            next_full: now,
             open: 0,
             next_stream: 0,
             next_generation: 0,
@@ -172,10 +192,6 @@ impl<S: Sink> Engine<S> {
         self.stopping = true;
     }
 
-    pub(crate) fn poll_interval(&self) -> Duration {
-        self.settings.poll_interval
-    }
-
     /// How long looking at the directories took, if the last turn did.
     pub(crate) fn scan_cost(&mut self) -> Option<Duration> {
         self.scan_cost.take()
@@ -183,6 +199,7 @@ impl<S: Sink> Engine<S> {
 
     /// Looks at the directories again no sooner than this.
     pub(crate) fn delay_scan(&mut self, until: Instant) {
+        self.scan_floor = until;
         self.next_scan = self.next_scan.max(until);
     }
 
@@ -191,19 +208,27 @@ impl<S: Sink> Engine<S> {
         if self.stopping {
             return Turn::Idle;
         }
+        self.listen(now);
         if now >= self.next_scan {
-            self.next_scan = now + self.settings.poll_interval;
             let begun = Instant::now();
             self.reconcile(now);
             self.scan_cost = Some(begun.elapsed());
+            self.next_scan = now + self.look_interval();
+        }
+        let full = now >= self.next_full;
+        if full {
+            self.due.extend(self.streams.keys());
+            self.next_full = now + self.look_interval();
         }
         self.open = self
             .streams
             .values()
             .map(|stream| stream.open_files())
             .sum();
-        let turn = self.read_all(now);
-        self.settle(now);
+        let looked: Vec<u64> = self.due.iter().copied().collect();
+        let turn = self.read_all(&looked, now);
+        self.settle(&looked, now);
+        self.cool(now);
         self.sink.flush();
         set(
             &self.stats.streams,
@@ -254,6 +279,9 @@ impl<S: Sink> Engine<S> {
         for answer in pending.drain(..) {
             if let Some(stream) = self.streams.get_mut(&answer.stream) {
                 self.dirty |= stream.answer(answer.sequence, answer.delivered, now);
+                if !answer.delivered {
+                    self.due.insert(answer.stream);
+                }
             }
             if !answer.delivered && !self.stopping {
                 add(&self.stats.rewound, 1);
@@ -263,9 +291,9 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Reads round after round, one chunk of each stream, so that none waits for another's backlog.
-    fn read_all(&mut self, now: Instant) -> Turn {
+    fn read_all(&mut self, looked: &[u64], now: Instant) -> Turn {
         let begun = Instant::now();
-        let mut ids: Vec<u64> = self.streams.keys().copied().collect();
+        let mut ids = looked.to_vec();
         while !ids.is_empty() {
             let mut index = 0;
             while let Some(id) = ids.get(index) {
@@ -273,16 +301,21 @@ impl<S: Sink> Engine<S> {
                     return Turn::Full;
                 }
                 let Some(mut stream) = self.streams.remove(id) else {
+                    self.due.remove(id);
                     ids.swap_remove(index);
                     continue;
                 };
                 let more = self.advance(&mut stream, now);
-                self.streams.insert(stream.id, stream);
                 if more {
+                    self.warm(&stream, now);
                     index += 1;
                 } else {
+                    if stream.is_calm() {
+                        self.due.remove(id);
+                    }
                     ids.swap_remove(index);
                 }
+                self.streams.insert(stream.id, stream);
             }
             if begun.elapsed() >= self.settings.poll_interval {
                 return Turn::Busy;
@@ -296,6 +329,7 @@ impl<S: Sink> Engine<S> {
         if stream.paused_until.is_some_and(|until| now < until) {
             return false;
         }
+        stream.paused_until = None;
         let mut index = 0;
         while let Some(generation) = stream.generations.get_mut(index) {
             if generation.ignored || generation.lost {
@@ -446,9 +480,8 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Ends what waited long enough, releases what is done.
-    fn settle(&mut self, now: Instant) {
-        let ids: Vec<u64> = self.streams.keys().copied().collect();
-        for id in ids {
+    fn settle(&mut self, looked: &[u64], now: Instant) {
+        for id in looked.iter().copied() {
             let Some(mut stream) = self.streams.remove(&id) else {
                 continue;
             };
@@ -456,6 +489,7 @@ impl<S: Sink> Engine<S> {
             self.release(&mut stream, now);
             if stream.is_finished() {
                 self.forget_stream(&stream);
+                self.due.remove(&id);
                 self.dirty = true;
             } else {
                 self.streams.insert(id, stream);
@@ -623,6 +657,14 @@ impl<S: Sink> Engine<S> {
                 .get_mut(&stream)
                 .and_then(|stream| stream.generations.iter_mut().find(|g| g.id == id));
             if let Some(generation) = found {
+                // What was written since it was looked at last must not be forgotten with it.
+                let size = generation
+                    .file
+                    .as_ref()
+                    .and_then(|file| file.metadata().ok());
+                if let Some(metadata) = size.filter(|_| !generation.packed) {
+                    generation.size = generation.size.max(metadata.size());
+                }
                 generation.file = None;
                 self.open = self.open.saturating_sub(1);
             }

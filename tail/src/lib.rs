@@ -4,7 +4,7 @@
 //! remembered only after the receiver of its lines has said that they are safe. It knows nothing of OTLP; whoever uses it
 //! implements [`Sink`].
 //!
-//! **One thread, no runtime.** A turn takes acknowledgements, looks at the directories, and reads one chunk (256 KiB) of
+//! **One thread, no runtime.** inotify wakes it when something is written; a look at everything every few seconds is what is relied on. A turn takes acknowledgements, looks at the directories, and reads one chunk (256 KiB) of
 //! each stream after the other. Lines are slices of the one read buffer; nothing is allocated per line. What was given to the sink and is not
 //! acknowledged is bounded in bytes: at the bound reading stops, while discovery goes on and keeps descriptors of what is rotated meanwhile.
 //!
@@ -60,6 +60,7 @@ mod settings;
 mod sink;
 mod stats;
 mod tailer;
+mod watch;
 
 pub use frame::OverLimit;
 pub use pattern::PatternError;

@@ -64,8 +64,10 @@ pub struct Settings {
     pub compression: Compression,
     /// What a record is.
     pub framing: Framing,
-    /// How often files are looked at.
+    /// How often files are looked at that are being written, or that inotify can't watch. The others wake the engine.
     pub poll_interval: Duration,
+    /// Directories that inotify watches, at most; 0 does without it.
+    pub max_watches: usize,
     /// How long a last line without newline waits until it is a record nevertheless (for plain lines; `None`: until the file is rotated).
     pub force_flush_period: Option<Duration>,
     /// How long a partial container line waits for its end.
@@ -102,17 +104,18 @@ impl Default for Settings {
             compression: Compression::default(),
             framing: Framing::default(),
             poll_interval: Duration::from_millis(200),
+            max_watches: 1 << 16,
             force_flush_period: Some(Duration::from_millis(500)),
             partial_timeout: Duration::from_secs(5),
             max_log_size: 1 << 20,
             over_limit: OverLimit::default(),
             fingerprint_size: 1000,
             max_open_files: 1024,
-            max_in_flight_bytes: 16 << 20,
+            max_in_flight_bytes: 8 << 20,
             read_size: 256 << 10,
             rotate_quiet: Duration::from_secs(5),
             removed_quiet: Duration::from_secs(60),
-            checkpoint_interval: Duration::from_secs(1),
+            checkpoint_interval: Duration::from_millis(500),
         }
     }
 }

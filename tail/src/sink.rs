@@ -1,9 +1,12 @@
 //! Where the lines go, and how their acknowledgement comes back.
 
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::container::{ContainerPath, StdStream};
 
@@ -126,12 +129,30 @@ pub(crate) struct Answer {
     pub(crate) delivered: bool,
 }
 
+/// Without a bell the engine looks this often whether something is the matter.
+const WITHOUT_BELL: Duration = Duration::from_millis(20);
+
 /// What came back, until the engine looks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Answers {
     state: Mutex<State>,
-    wake: Condvar,
+    /// Rung to wake the engine, which waits for it and for hints from inotify.
+    bell: Option<OwnedFd>,
     in_flight: AtomicU64,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        if let Err(error) = &bell {
+            tracing::debug!(%error, "eventfd");
+        }
+        Self {
+            state: Mutex::default(),
+            bell: bell.ok(),
+            in_flight: AtomicU64::new(0),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -151,7 +172,14 @@ impl Answers {
         if state.wanted {
             state.wanted = false;
             drop(state);
-            self.wake.notify_one();
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        // Full it rings as well.
+        if let Some(bell) = &self.bell {
+            let _rung = rustix::io::write(bell, &1u64.to_ne_bytes());
         }
     }
 
@@ -166,22 +194,58 @@ impl Answers {
 
     pub(crate) fn stop(&self) {
         self.state.lock().stop = true;
-        self.wake.notify_one();
+        self.ring();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.state.lock().stop
     }
 
-    /// Sleeps until `until`, a call of [`stop`](Self::stop), or, when `answers` says so, an answer.
-    pub(crate) fn wait(&self, until: std::time::Instant, answers: bool) {
-        let mut state = self.state.lock();
-        if state.stop && !answers || answers && !state.waiting.is_empty() {
-            return;
-        }
-        state.wanted = answers;
-        // Woken for nothing the engine looks around once more, which does no harm.
-        self.wake.wait_until(&mut state, until);
-        state.wanted = false;
+    /// Sleeps until `until`, a call of [`stop`](Self::stop), or, when `answers` says so, an answer; or until
+    /// `hints` has something to read. Returns whether that was it.
+    pub(crate) fn wait(
+        &self,
+        until: Instant,
+        answers: bool,
+        hints: Option<BorrowedFd<'_>>,
+    ) -> bool {
+        let hint = loop {
+            {
+                let mut state = self.state.lock();
+                if state.stop && !answers || answers && !state.waiting.is_empty() {
+                    break false;
+                }
+                state.wanted = answers;
+            }
+            let mut left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break false;
+            }
+            if self.bell.is_none() {
+                left = left.min(WITHOUT_BELL);
+            }
+            let bell = self.bell.as_ref().map(AsFd::as_fd);
+            let waited_for = bell.is_some();
+            let mut fds: Vec<PollFd<'_>> = bell
+                .into_iter()
+                .chain(hints)
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+                .collect();
+            let timeout = Timespec::try_from(left).ok();
+            let ready = poll(&mut fds, timeout.as_ref()).unwrap_or(0);
+            let rung = waited_for && fds.first().is_some_and(|bell| !bell.revents().is_empty());
+            if rung && let Some(bell) = &self.bell {
+                let _count = rustix::io::read(bell, &mut [0u8; 8]);
+            }
+            if ready > usize::from(rung) {
+                break true;
+            }
+            // Woken for nothing the engine looks around once more, which does no harm.
+            if rung {
+                break false;
+            }
+        };
+        self.state.lock().wanted = false;
+        hint
     }
 }

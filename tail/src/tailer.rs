@@ -16,6 +16,8 @@ use crate::stats::{Stats, add};
 
 /// What looking at the directories may take of a core: one part in this many.
 const SCAN_SHARE: u32 = 100;
+/// Hints don't make turns follow one another faster than this.
+const GAP: Duration = Duration::from_millis(10);
 /// The name of the checkpoint in the directory.
 const CHECKPOINT: &str = "positions";
 
@@ -146,7 +148,6 @@ fn recall(
 
 fn run<S: Sink>(mut engine: Engine<S>, saver: Option<Saver>, drain: &Mutex<Duration>) {
     let answers = engine.answers();
-    let poll = engine.poll_interval();
     while !answers.is_stopped() {
         let begun = Instant::now();
         let turn = engine.turn(begun);
@@ -160,14 +161,22 @@ fn run<S: Sink>(mut engine: Engine<S>, saver: Option<Saver>, drain: &Mutex<Durat
         }
         match turn {
             Turn::Busy => {}
-            Turn::Idle => answers.wait(begun + poll, false),
-            Turn::Full => answers.wait(begun + poll, true),
+            Turn::Idle => {
+                let until = engine.next_turn(begun, saver.is_some());
+                if answers.wait(until, false, engine.hints()) {
+                    // Not for every line by itself.
+                    answers.wait(until.min(begun + GAP), false, None);
+                }
+            }
+            Turn::Full => {
+                answers.wait(engine.next_turn(begun, saver.is_some()), true, None);
+            }
         }
     }
     engine.stop();
     let deadline = Instant::now() + *drain.lock();
     while answers.in_flight() > 0 && Instant::now() < deadline {
-        answers.wait(deadline, true);
+        answers.wait(deadline, true, None);
         engine.turn(Instant::now());
     }
     engine.turn(Instant::now());

@@ -49,6 +49,16 @@ impl<S: Sink> Engine<S> {
         for listing in &changed {
             self.adopt(listing, now);
         }
+        for directory in gone
+            .iter()
+            .chain(changed.iter().map(|listing| &listing.directory))
+        {
+            self.due
+                .extend(self.by_directory.get(directory).into_iter().flatten());
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.follow(&self.discovery.known, now);
+        }
         self.forget(now);
         self.first_scan = false;
     }
@@ -515,13 +525,23 @@ impl<S: Sink> Engine<S> {
                 known.fingerprint = now;
             }
         }
-        let alike = |known: &&Generation| !known.packed && !known.lost && known.fingerprint.len > 0;
-        let named = |known: &&Generation| known.path.file_name() == Some(plain);
-        let known = || stream.generations.iter().filter(alike);
-        known()
-            .filter(named)
-            .any(|known| known.fingerprint.holds_in(file).unwrap_or(false))
-            || known().any(|known| is_same(known, file))
+        let alike = |known: &Generation| !known.packed && !known.lost && known.fingerprint.len > 0;
+        let named = |known: &Generation| known.path.file_name() == Some(plain);
+        for known in stream
+            .generations
+            .iter_mut()
+            .filter(|known| alike(known) && named(known))
+        {
+            if known.fingerprint.holds_in(file).unwrap_or(false) {
+                if known.file.is_none() && !known.drained {
+                    // It may have grown before it was compressed: that is looked for, here or there.
+                    known.size = known.size.max(known.read.offset + 1);
+                }
+                return true;
+            }
+        }
+        let mut others = stream.generations.iter().filter(|known| alike(known));
+        others.any(|known| is_same(known, file))
     }
 
     /// Whether a file is compressed; `matched` says whether the settings ask for it or it only lies beside such files.

@@ -374,6 +374,17 @@ impl Stream {
             .count()
     }
 
+    /// It needs no look before something is written, but the one at everything.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.paused_until.is_none()
+            && !self.chains.iter().any(Chain::is_active)
+            && self.generations.iter().all(|generation| {
+                generation.ignored
+                    || generation.lost
+                    || (generation.at_end() && generation.seen <= generation.read.offset)
+            })
+    }
+
     /// Nothing is left of it.
     pub(crate) fn is_finished(&self) -> bool {
         self.generations.is_empty() && self.flights.is_empty()
