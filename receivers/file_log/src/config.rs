@@ -131,7 +131,7 @@ impl Default for Config {
             max_log_size: ByteSize::mib(1),
             max_log_size_behavior: Behavior::Split,
             max_concurrent_files: 1024,
-            max_in_flight: ByteSize::mib(16),
+            max_in_flight: ByteSize::mib(8),
             symlink_roots: Vec::new(),
             retry_on_failure: RetryOnFailure::default(),
             on_truncate: OnTruncate::Ignore,
