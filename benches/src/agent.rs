@@ -53,15 +53,24 @@ impl Process {
 
     /// Peak resident memory in MiB.
     pub(crate) fn peak_mib(&self) -> anyhow::Result<f64> {
+        self.memory_mib("VmHWM:")
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident_mib(&self) -> anyhow::Result<f64> {
+        self.memory_mib("VmRSS:")
+    }
+
+    fn memory_mib(&self, name: &str) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = status
             .lines()
-            .find(|line| line.starts_with("VmHWM:"))
-            .context("no VmHWM")?;
+            .find(|line| line.starts_with(name))
+            .with_context(|| format!("no {name}"))?;
         let kib: f64 = line
             .split_ascii_whitespace()
             .nth(1)
-            .context("no VmHWM")?
+            .with_context(|| format!("no {name}"))?
             .parse()?;
         Ok(kib / 1024.0)
     }

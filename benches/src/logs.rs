@@ -14,7 +14,7 @@ use crate::{median, sink};
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// Lines in all.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 4_000_000)]
     lines: u64,
     /// Files that they are in.
     #[arg(long, default_value_t = 50)]
@@ -144,10 +144,9 @@ fn files(root: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
     Ok(files)
 }
 
-/// CPU seconds and peak memory of the agent for all lines.
-fn agent(root: &Path, args: &Args) -> anyhow::Result<(f64, f64)> {
-    let (port, counts) = sink::start(false, count_entries)?;
-    let process = Process::corten(&format!(
+/// The log pipeline of the guide's configuration.
+pub(crate) fn pipeline(root: &Path, port: u16) -> String {
+    format!(
         "
 receivers:
   file_log:
@@ -165,7 +164,13 @@ service:
     logs: {{receivers: [file_log], processors: [memory_limiter, batch], exporters: [loki]}}
 ",
         root.display()
-    ))?;
+    )
+}
+
+/// CPU seconds and peak memory of the agent for all lines.
+fn agent(root: &Path, args: &Args) -> anyhow::Result<(f64, f64)> {
+    let (port, counts) = sink::start(false, count_entries)?;
+    let process = Process::corten(&pipeline(root, port))?;
     let wanted = args.lines / args.files * args.files;
     let deadline = Instant::now() + Duration::from_secs(300);
     while counts.items.load(Ordering::Relaxed) < wanted {
@@ -180,7 +185,7 @@ service:
 }
 
 /// Entries of a push request: a stream is field 1 of the request, an entry field 2 of the stream.
-fn count_entries(body: &[u8]) -> u64 {
+pub(crate) fn count_entries(body: &[u8]) -> u64 {
     let Ok(body) = snap::raw::Decoder::new().decompress_vec(body) else {
         return 0;
     };

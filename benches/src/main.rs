@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a command whose output is its result")]
 
 mod agent;
+mod footprint;
 mod logs;
 mod otlp;
 mod scrape;
@@ -24,6 +25,8 @@ struct Cli {
 enum Scenario {
     /// Container logs from files to a Loki push endpoint
     Logs(logs::Args),
+    /// CPU and memory with many files, written to at a given rate or not at all
+    Footprint(footprint::Args),
     /// OTLP traces in over gRPC, batch, out over gRPC
     Otlp(otlp::Args),
     /// Scrapes of the node's metrics
@@ -36,6 +39,7 @@ enum Scenario {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().scenario {
         Scenario::Logs(args) => logs::run(&args),
+        Scenario::Footprint(args) => footprint::run(&args),
         Scenario::Otlp(args) => otlp::run(&args),
         Scenario::Scrape(args) => scrape::run(&args),
         Scenario::Echo => otlp::echo(),
