@@ -76,6 +76,8 @@ pub(crate) struct Engine<S> {
     discovery: Discovery,
     parser: Parser,
     buffer: Vec<u8>,
+    /// A decoded line.
+    text: String,
 
     streams: BTreeMap<u64, Box<Stream>>,
     by_path: HashMap<PathBuf, u64>,
@@ -148,6 +150,7 @@ impl<S: Sink> Engine<S> {
             discovery,
             parser,
             buffer: Vec::new(),
+            text: String::new(),
             streams: BTreeMap::new(),
             by_path: HashMap::new(),
             by_directory: HashMap::new(),
@@ -425,6 +428,7 @@ impl<S: Sink> Engine<S> {
                 stats: &self.stats,
             },
             buffer: &mut self.buffer,
+            text: &mut self.text,
             parser: &mut self.parser,
             answers: &self.answers,
             dirty: &mut self.dirty,

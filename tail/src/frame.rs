@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use crate::encoding::{Encoding, Wide};
+use crate::multiline::Multiline;
+
 /// What a line becomes that is longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OverLimit {
@@ -23,21 +26,49 @@ pub(crate) struct Frame {
     pub(crate) cut: bool,
 }
 
+/// Zero bytes where a line would begin: the hole that a writer leaves whose file was truncated under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Zeros {
+    None,
+    /// So many were stepped over.
+    Skipped(usize),
+    /// There is nothing else to the end of the buffer.
+    ToEnd,
+}
+
+/// How a text is taken apart.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Split<'a> {
+    /// The longest piece, bytes.
+    pub(crate) limit: usize,
+    pub(crate) encoding: Option<Encoding>,
+    pub(crate) multiline: Option<&'a Multiline>,
+    /// Nothing more comes.
+    pub(crate) last: bool,
+}
+
 /// Finds the complete lines of `buffer` from `at` on. Where a line is cut depends on where it begins and
 /// on nothing else, so the same file gives the same pieces however it is read.
 #[derive(Debug)]
 pub(crate) struct Frames<'a> {
     buffer: &'a [u8],
     at: usize,
-    limit: usize,
+    split: Split<'a>,
+    wide: Option<Wide>,
 }
 
 impl<'a> Frames<'a> {
-    pub(crate) fn new(buffer: &'a [u8], at: usize, limit: usize) -> Self {
+    pub(crate) fn new(buffer: &'a [u8], at: usize, split: Split<'a>) -> Self {
+        let limit = split.limit.max(4);
+        let wide = split.encoding.and_then(Encoding::wide);
         Self {
             buffer,
             at,
-            limit: limit.max(4),
+            split: Split {
+                limit: if wide.is_some() { limit & !1 } else { limit },
+                ..split
+            },
+            wide,
         }
     }
 
@@ -49,28 +80,63 @@ impl<'a> Frames<'a> {
     /// Steps over the rest of a line. `false` when the buffer ends before the line does.
     pub(crate) fn skip_line(&mut self) -> bool {
         let rest = self.buffer.get(self.at..).unwrap_or_default();
-        match memchr::memchr(b'\n', rest) {
-            Some(newline) => {
-                self.at += newline + 1;
-                true
+        let (end, found) = if let Some(multiline) = self.split.multiline {
+            match multiline.next_boundary(self.buffer, self.at) {
+                Some(end) => (end, true),
+                // A match that is not whole yet begins in the last line at the earliest.
+                None => {
+                    let line =
+                        memchr::memrchr(b'\n', rest).filter(|_| rest.len() <= self.split.limit);
+                    (self.at + line.unwrap_or(rest.len()), false)
+                }
             }
-            None => {
-                self.at = self.buffer.len();
-                false
+        } else if let Some(wide) = self.wide {
+            match wide.find(b'\n', rest) {
+                Some(newline) => (self.at + newline + 2, true),
+                None => (self.at + (rest.len() & !1), false),
             }
-        }
+        } else {
+            match memchr::memchr(b'\n', rest) {
+                Some(newline) => (self.at + newline + 1, true),
+                None => (self.buffer.len(), false),
+            }
+        };
+        self.at = end;
+        found
     }
 
-    /// Steps over zero bytes at the beginning of a line, when there are at least `least` of them: the hole that
-    /// a writer leaves whose file was truncated under it. Returns how many.
-    pub(crate) fn skip_zeros(&mut self, least: usize) -> usize {
+    /// Steps over zero bytes at the beginning of a line, when there are at least `least` of them and something follows.
+    pub(crate) fn skip_zeros(&mut self, least: usize) -> Zeros {
         let rest = self.buffer.get(self.at..).unwrap_or_default();
-        let zeros = rest.iter().take_while(|byte| **byte == 0).count();
-        if zeros < least {
-            return 0;
+        // Nearly all lines.
+        if rest.first() != Some(&0) {
+            return Zeros::None;
         }
+        let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+        // It goes on with a run that began before.
+        let before = self.buffer.get(..self.at).unwrap_or_default();
+        let within = before.ends_with(if self.wide.is_some() { &[0; 2] } else { &[0] });
+        if zeros < least && !within {
+            return Zeros::None;
+        }
+        if zeros == rest.len() {
+            return Zeros::ToEnd;
+        }
+        let zeros = if self.wide.is_some() {
+            zeros & !1
+        } else {
+            zeros
+        };
         self.at += zeros;
-        zeros
+        Zeros::Skipped(zeros)
+    }
+
+    /// Steps over all that is left.
+    pub(crate) fn skip_rest(&mut self) -> usize {
+        let rest = self.buffer.len() - self.at;
+        let rest = if self.wide.is_some() { rest & !1 } else { rest };
+        self.at += rest;
+        rest
     }
 
     /// What is left when no more is to come: the last line without its newline.
@@ -79,24 +145,49 @@ impl<'a> Frames<'a> {
         if range.is_empty() {
             return None;
         }
+        let text = match self.split.multiline {
+            Some(multiline) => {
+                let left = multiline.remainder(self.buffer.get(range.clone()).unwrap_or_default());
+                range.start + left.start..range.start + left.end
+            }
+            None => range,
+        };
         self.at = self.buffer.len();
         Some(Frame {
-            text: self.trimmed(range),
+            text: self.trimmed(text),
             next: self.at,
             cut: false,
         })
     }
 
+    /// Without the carriage return of a line's end, and of several lines without the newlines around them.
     fn trimmed(&self, mut range: Range<usize>) -> Range<usize> {
-        if let Some([.., b'\r']) = self.buffer.get(range.clone()) {
-            range.end -= 1;
+        let text = |range: &Range<usize>| self.buffer.get(range.clone()).unwrap_or_default();
+        if self.split.multiline.is_some() {
+            if text(&range).ends_with(b"\n") {
+                range.end -= 1;
+            }
+            if text(&range).starts_with(b"\n") {
+                range.start += 1;
+            } else if text(&range).starts_with(b"\r\n") {
+                range.start += 2;
+            }
+        }
+        match self.wide {
+            None if text(&range).ends_with(b"\r") => range.end -= 1,
+            Some(wide) if wide.ends_with(b'\r', text(&range)) => range.end -= 2,
+            _ => {}
         }
         range
     }
 
     /// The end of a piece of at most `limit` bytes that doesn't cut a character.
     fn cut(&self) -> usize {
-        let end = self.at + self.limit;
+        let end = self.at + self.split.limit;
+        if let Some(encoding) = self.split.encoding {
+            let piece = self.buffer.get(self.at..end).unwrap_or_default();
+            return self.at + encoding.cut(piece).max(2);
+        }
         for back in 0..4 {
             let at = end - back;
             // Bytes 10xxxxxx continue a character.
@@ -106,27 +197,56 @@ impl<'a> Frames<'a> {
         }
         end
     }
+
+    /// Cuts off a piece.
+    fn piece(&mut self) -> Frame {
+        let end = self.cut();
+        let text = self.at..end;
+        self.at = end;
+        Frame {
+            text,
+            next: end,
+            cut: true,
+        }
+    }
+
+    /// The first record that a pattern tells from the next.
+    fn record(&mut self, multiline: &Multiline) -> Option<Frame> {
+        let rest = self.buffer.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let within = rest.get(..self.split.limit).unwrap_or(rest);
+        let whole = within.len() == rest.len();
+        let Some((text, next)) = multiline.record(within, self.split.last && whole) else {
+            return if whole { None } else { Some(self.piece()) };
+        };
+        let text = self.trimmed(self.at + text.start..self.at + text.end);
+        self.at += next;
+        Some(Frame {
+            text,
+            next: self.at,
+            cut: false,
+        })
+    }
 }
 
 impl Iterator for Frames<'_> {
     type Item = Frame;
 
     fn next(&mut self) -> Option<Frame> {
+        if let Some(multiline) = self.split.multiline {
+            return self.record(multiline);
+        }
         let rest = self.buffer.get(self.at..)?;
-        let newline = memchr::memchr(b'\n', rest);
-        if newline.unwrap_or(rest.len()) > self.limit {
-            let end = self.cut();
-            let text = self.at..end;
-            self.at = end;
-            return Some(Frame {
-                text,
-                next: end,
-                cut: true,
-            });
+        let (newline, width) = match self.wide {
+            None => (memchr::memchr(b'\n', rest), 1),
+            Some(wide) => (wide.find(b'\n', rest), 2),
+        };
+        // A newline of which half is there may still be within the limit.
+        if newline.unwrap_or((rest.len() + 1).saturating_sub(width)) > self.split.limit {
+            return Some(self.piece());
         }
         let end = self.at + newline?;
         let text = self.trimmed(self.at..end);
-        self.at = end + 1;
+        self.at = end + width;
         Some(Frame {
             text,
             next: self.at,
@@ -140,8 +260,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn limited<'a>(limit: usize) -> Split<'a> {
+        Split {
+            limit,
+            ..Split::default()
+        }
+    }
+
     fn frames(text: &str, limit: usize) -> (Vec<(String, bool)>, usize) {
-        let mut frames = Frames::new(text.as_bytes(), 0, limit);
+        let mut frames = Frames::new(text.as_bytes(), 0, limited(limit));
         let found = frames
             .by_ref()
             .map(|frame| (text.get(frame.text).unwrap().to_owned(), frame.cut))
@@ -184,31 +311,107 @@ mod tests {
 
     #[test]
     fn zeros_and_rests_are_stepped_over() {
-        let mut frames = Frames::new(b"\0\0\0x\ny\nz\r", 0, 10);
-        assert_eq!(frames.skip_zeros(4), 0);
-        assert_eq!(frames.skip_zeros(3), 3);
+        let mut frames = Frames::new(b"\0\0\0x\ny\nz\r", 0, limited(10));
+        assert_eq!(frames.skip_zeros(4), Zeros::None);
+        assert_eq!(frames.skip_zeros(3), Zeros::Skipped(3));
         assert!(frames.skip_line());
         assert_eq!(frames.next().map(|frame| frame.text), Some(5..6));
         assert_eq!(frames.rest().map(|frame| frame.text), Some(7..8));
         assert!(!frames.skip_line());
+        let mut frames = Frames::new(b"\0\0\0", 0, limited(10));
+        assert_eq!(frames.skip_zeros(3), Zeros::ToEnd);
+        assert_eq!((frames.at(), frames.skip_rest(), frames.at()), (0, 3, 3));
+    }
+
+    fn wide(text: &str, big: bool) -> Vec<u8> {
+        text.encode_utf16()
+            .flat_map(|unit| match big {
+                true => unit.to_be_bytes(),
+                false => unit.to_le_bytes(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn utf_16() {
+        for (name, big) in [("utf-16le", false), ("utf-16be", true)] {
+            let encoding = Encoding::named(name).unwrap();
+            let split = Split {
+                encoding,
+                ..limited(13)
+            };
+            // U+0A0D and U+0D0A have the bytes of a line's end, U+1F600 has four.
+            let bytes = wide("a\r\n\u{A0D}\u{D0A}b\n\ncccccc\u{1F600}d\nrest", big);
+            let mut frames = Frames::new(&bytes, 0, split);
+            let mut found = Vec::new();
+            for frame in frames.by_ref() {
+                let mut text = String::new();
+                encoding
+                    .unwrap()
+                    .decode(&bytes[frame.text], false, &mut text);
+                found.push(text);
+            }
+            assert_eq!(found, ["a", "\u{A0D}\u{D0A}b", "", "cccccc", "\u{1F600}d"]);
+            assert_eq!(frames.rest().map(|frame| frame.text.len()), Some(8));
+        }
+    }
+
+    #[test]
+    fn several_lines_and_their_limit() {
+        let multiline = Multiline::line_start("^>", false).unwrap();
+        let split = Split {
+            multiline: Some(&multiline),
+            ..limited(8)
+        };
+        let bytes = b">a\nb\n>c\r\n>long\nlong\n>d\n>e";
+        let mut frames = Frames::new(bytes, 0, split);
+        let found: Vec<_> = frames
+            .by_ref()
+            .map(|frame| (String::from_utf8_lossy(&bytes[frame.text]), frame.cut))
+            .collect();
+        let expected = [
+            (">a\nb", false),
+            (">c", false),
+            (">long\nlo", true),
+            ("ng", false),
+            (">d", false),
+        ];
+        assert_eq!(found, expected.map(|(text, cut)| (text.into(), cut)));
+        assert_eq!(frames.rest().map(|frame| frame.text), Some(23..25));
+        let mut frames = Frames::new(bytes, 13, split);
+        assert!(frames.skip_line());
+        assert_eq!(frames.at(), 20);
+    }
+
+    fn splits() -> impl Strategy<Value = (Option<Encoding>, Option<Multiline>)> {
+        prop_oneof![
+            3 => Just((None, None)),
+            1 => Just((Encoding::named("utf-16le").unwrap(), None)),
+            1 => Just((Encoding::named("utf-16be").unwrap(), None)),
+            1 => Just((Encoding::named("big5").unwrap(), None)),
+            1 => Just((None, Multiline::line_start("^x", false).ok())),
+            1 => Just((None, Multiline::line_end("x$", true).ok())),
+        ]
     }
 
     proptest! {
         /// However a file arrives, its frames are those of the whole.
         #[test]
         fn the_splits_of_the_reads_do_not_show(
-            bytes in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x'), Just(0xC3), Just(0xA9)], 0..60),
+            bytes in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x'), Just(0), Just(0xC3), Just(0xA9)], 0..80),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
             limit in 4usize..12,
+            (encoding, multiline) in splits(),
         ) {
-            let expected: Vec<_> = Frames::new(&bytes, 0, limit).collect();
+            let split = Split { encoding, multiline: multiline.as_ref(), ..limited(limit) };
+            let expected: Vec<_> = Frames::new(&bytes, 0, split).collect();
             let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
             ends.push(bytes.len());
             ends.sort_unstable();
             let mut at = 0;
             let mut found = Vec::new();
             for end in ends {
-                let mut frames = Frames::new(&bytes[..end], at, limit);
+                let mut frames = Frames::new(&bytes[..end], at, split);
                 found.extend(frames.by_ref());
                 at = frames.at();
             }

@@ -49,9 +49,11 @@
 mod beneath;
 pub mod container;
 mod discovery;
+mod encoding;
 mod engine;
 mod frame;
 mod identity;
+mod multiline;
 mod opened;
 mod pattern;
 mod positions;
@@ -62,7 +64,9 @@ mod stats;
 mod tailer;
 mod watch;
 
+pub use encoding::Encoding;
 pub use frame::OverLimit;
+pub use multiline::Multiline;
 pub use pattern::PatternError;
 pub use settings::{Compression, Framing, Settings, StartAt};
 pub use sink::{Completeness, Record, Sink, Source, Ticket};

@@ -99,6 +99,19 @@ impl Opened {
         }
     }
 
+    /// Where there is something else than a hole, from `offset` on. `None`: nowhere.
+    pub(crate) fn next_data(&self, offset: u64) -> Option<u64> {
+        if self.is_packed() {
+            return Some(offset);
+        }
+        // Reads don't use the descriptor's own place.
+        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(found) => Some(found),
+            Err(rustix::io::Errno::NXIO) => None,
+            Err(_) => Some(offset),
+        }
+    }
+
     /// Where the text ends now. Decodes a compressed file to its end.
     pub(crate) fn find_end(&mut self) -> io::Result<u64> {
         match &mut self.gunzip {

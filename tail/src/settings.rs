@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::container::Format;
+use crate::encoding::Encoding;
 use crate::frame::OverLimit;
+use crate::multiline::Multiline;
 
 /// Where a file is begun that no checkpoint knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +66,10 @@ pub struct Settings {
     pub compression: Compression,
     /// What a record is.
     pub framing: Framing,
+    /// Records of several lines (with [`Framing::Lines`]).
+    pub multiline: Option<Multiline>,
+    /// How plain lines are encoded; `None` leaves their bytes alone.
+    pub encoding: Option<Encoding>,
     /// How often files are looked at that are being written, or that inotify can't watch. The others wake the engine.
     pub poll_interval: Duration,
     /// Directories that inotify watches, at most; 0 does without it.
@@ -103,6 +109,8 @@ impl Default for Settings {
             exclude_older_than: None,
             compression: Compression::default(),
             framing: Framing::default(),
+            multiline: None,
+            encoding: None,
             poll_interval: Duration::from_millis(200),
             max_watches: 1 << 16,
             force_flush_period: Some(Duration::from_millis(500)),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::stream::{Chain, Generation, Head, Stream, UNKNOWN};
 use crate::container::{Parser, StdStream};
-use crate::frame::{Frame, Frames, OverLimit};
+use crate::frame::{Frame, Frames, OverLimit, Split, Zeros};
 use crate::identity::{FRONTIER, Fingerprint, Mark, Position, to_u64};
 use crate::opened::{End, Opened, ReadAt};
 use crate::settings::{Framing, Settings};
@@ -37,6 +37,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Reading<'a, S> {
     pub(crate) out: Out<'a, S>,
     pub(crate) buffer: &'a mut Vec<u8>,
+    pub(crate) text: &'a mut String,
     pub(crate) parser: &'a mut Parser,
     pub(crate) answers: &'a Arc<Answers>,
     pub(crate) dirty: &'a mut bool,
@@ -69,7 +70,7 @@ impl<S: Sink> Reading<'_, S> {
         let taken = self.take(&mut file, generation, chains, source, rest);
         generation.file = Some(file);
         let records = match taken {
-            Ok(Taken::Lines { records }) => records,
+            Ok(Taken::Lines { records, .. }) => records,
             Ok(Taken::Nothing) => return Outcome::Waiting,
             Ok(Taken::Changed) => return Outcome::Truncated,
             Err(error) => {
@@ -129,10 +130,21 @@ impl<S: Sink> Reading<'_, S> {
         source: &Source,
         rest: bool,
     ) -> io::Result<Taken> {
-        let limit = match self.out.settings.framing {
-            Framing::Lines => self.out.settings.max_log_size,
-            Framing::Container { .. } => self.out.settings.max_log_size + CONTAINER_HEAD,
+        let settings = self.out.settings;
+        let split = match settings.framing {
+            Framing::Lines => Split {
+                limit: settings.max_log_size,
+                encoding: settings.encoding,
+                multiline: settings.multiline.as_ref(),
+                last: rest,
+            },
+            Framing::Container { .. } => Split {
+                limit: settings.max_log_size + CONTAINER_HEAD,
+                last: rest,
+                ..Split::default()
+            },
         };
+        let limit = split.limit;
         if generation.fingerprint.len < self.out.settings.fingerprint_size
             && generation.size > u64::from(generation.fingerprint.len)
         {
@@ -161,7 +173,13 @@ impl<S: Sink> Reading<'_, S> {
                 break Ok(Taken::Changed);
             }
             let long = want - from < limit + 8 && filled == want;
-            let result = self.frames(generation, chains, source, buffer, start, from, limit, rest);
+            let chunk = Chunk {
+                buffer,
+                start,
+                from,
+                ends: filled < want,
+            };
+            let result = self.frames(generation, chains, source, &chunk, split);
             let again = matches!(result, Taken::Nothing) && long;
             if file.is_packed() {
                 let wanted = match again {
@@ -177,6 +195,9 @@ impl<S: Sink> Reading<'_, S> {
                     start + to_u64(filled),
                 );
                 self.look_at_end(file, generation);
+            }
+            if matches!(result, Taken::Lines { hole: true, .. }) && !file.is_packed() {
+                break self.leap(file, generation).map(|()| result);
             }
             if !again {
                 break Ok(result);
@@ -212,24 +233,24 @@ impl<S: Sink> Reading<'_, S> {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one call of take, borrowed apart"
-    )]
     fn frames(
         &mut self,
         generation: &mut Generation,
         chains: &mut [Chain; 2],
         source: &Source,
-        buffer: &[u8],
-        start: u64,
-        from: usize,
-        limit: usize,
-        rest: bool,
+        chunk: &Chunk<'_>,
+        split: Split<'_>,
     ) -> Taken {
-        let mut frames = Frames::new(buffer, from, limit);
+        let Chunk {
+            buffer,
+            start,
+            from,
+            ends,
+        } = *chunk;
+        let mut frames = Frames::new(buffer, from, split);
         let mut records = 0;
         let mut zeros = 0;
+        let mut hole = false;
         loop {
             if generation.skipping.is_some() {
                 if !frames.skip_line() {
@@ -237,10 +258,21 @@ impl<S: Sink> Reading<'_, S> {
                 }
                 generation.skipping = None;
             }
-            zeros += frames.skip_zeros(HOLE);
+            match frames.skip_zeros(HOLE) {
+                Zeros::None => {}
+                Zeros::Skipped(count) => zeros += count,
+                Zeros::ToEnd => {
+                    // At a file's end they may be room that its writer has reserved.
+                    if !ends || (split.last && !generation.live) {
+                        zeros += frames.skip_rest();
+                        hole = true;
+                    }
+                    break;
+                }
+            }
             let frame = match frames.next() {
                 Some(frame) => frame,
-                None if rest => match frames.rest() {
+                None if split.last => match frames.rest() {
                     Some(frame) => frame,
                     None => break,
                 },
@@ -267,12 +299,18 @@ impl<S: Sink> Reading<'_, S> {
                     } else {
                         Completeness::Piece
                     };
+                    let offset = start + to_u64(at);
+                    let mut body = buffer.get(frame.text).unwrap_or_default();
+                    if let Some(encoding) = split.encoding {
+                        encoding.decode(body, offset == 0, self.text);
+                        body = self.text.as_bytes();
+                    }
                     let record = Record {
-                        body: buffer.get(frame.text).unwrap_or_default(),
+                        body,
                         time: None,
                         stream: None,
                         tag: None,
-                        offset: start + to_u64(at),
+                        offset,
                         number: generation.number + 1,
                         completeness,
                     };
@@ -300,7 +338,33 @@ impl<S: Sink> Reading<'_, S> {
         if let Some(read) = Position::in_buffer(buffer, start, frames.at()) {
             generation.read = read;
         }
-        Taken::Lines { records }
+        Taken::Lines { records, hole }
+    }
+
+    /// Goes on behind a hole, however long it is, without reading it.
+    fn leap(&mut self, file: &mut Opened, generation: &mut Generation) -> io::Result<()> {
+        let at = generation.read.offset;
+        let to = match file.next_data(at) {
+            Some(data) => data.min(generation.size),
+            None if generation.live => {
+                generation.seen = generation.size;
+                return Ok(());
+            }
+            None => generation.size,
+        };
+        let to = if self.out.settings.encoding.is_some() {
+            to & !1
+        } else {
+            to
+        };
+        if to > at
+            && let Some(position) = Position::read(file, to)?
+        {
+            add(&self.out.stats.zeros, to - at);
+            generation.read = position;
+            generation.seen = generation.seen.max(to);
+        }
+        Ok(())
     }
 
     /// Returns how many records it made.
@@ -460,9 +524,24 @@ impl<S: Sink> Out<'_, S> {
 }
 
 enum Taken {
-    Lines { records: u64 },
+    /// `hole` says that they ended with zeros only.
+    Lines {
+        records: u64,
+        hole: bool,
+    },
     Nothing,
     Changed,
+}
+
+/// What was read.
+struct Chunk<'a> {
+    buffer: &'a [u8],
+    /// Where it begins in the file.
+    start: u64,
+    /// Where in the buffer lines begin; what is before was taken.
+    from: usize,
+    /// The file has no more.
+    ends: bool,
 }
 
 struct Line<'a> {

@@ -9,6 +9,7 @@ use corten_storage::{Checkpoint, Directory};
 
 mod gzip;
 mod interpreter;
+mod text;
 
 use super::*;
 use crate::settings::StartAt;
@@ -685,20 +686,6 @@ fn a_kill_while_a_line_is_truncated_keeps_its_rest_out() {
     world.kill();
     world.append("a.log", "xxxxx\nnext\n");
     assert_eq!(world.read(), ["a.log: xxxxxxxxxx~", "a.log: next"]);
-}
-
-#[test]
-fn holes_are_skipped() {
-    let mut world = World::new("*.log");
-    world.append("a.log", "one\n");
-    let file = fs::OpenOptions::new()
-        .append(true)
-        .open(world.path("a.log"))
-        .unwrap();
-    file.set_len(3_000_000).unwrap();
-    world.append("a.log", "two\n");
-    assert_eq!(world.read(), lines("a.log", &["one", "two"]));
-    assert_eq!(world.stat(|stats| &stats.zeros), 3_000_000 - 4);
 }
 
 #[test]
