@@ -90,7 +90,7 @@ pub fn request(
     parse(&reply).ok_or_else(|| std::io::Error::other("no HTTP reply"))
 }
 
-fn parse(reply: &[u8]) -> Option<Reply> {
+pub(crate) fn parse(reply: &[u8]) -> Option<Reply> {
     let end = reply.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&reply[..end]).ok()?;
     let mut lines = head.split("\r\n");

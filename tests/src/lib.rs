@@ -10,6 +10,7 @@
 )]
 
 mod agent;
+mod certificates;
 mod grpc;
 mod http;
 mod kubelet;
@@ -20,6 +21,7 @@ mod peers;
 mod prometheus;
 
 pub use agent::{Agent, Command};
+pub use certificates::{Authority, Identity, TlsFront, https_get};
 pub use grpc::{GrpcStatus, grpc, grpc_frame};
 pub use http::{Reply, get, post, request};
 pub use kubelet::{ContainerLog, PodLogs};

@@ -63,6 +63,18 @@ impl ClientError {
         let host = authority
             .rsplit_once('@')
             .map_or(authority, |(_, host)| host);
+        let cause = match cause {
+            // With TLS 1.3 a client knows itself connected before the server has looked at its certificate.
+            Cause::Lost(words)
+                if scheme == "https"
+                    && (words.contains("broken pipe") || words.contains("reset")) =>
+            {
+                Cause::Lost(format!(
+                    "{words} (so does a server that does not accept the client's certificate)"
+                ))
+            }
+            cause => cause,
+        };
         Self {
             url: format!("{scheme}://{host}{}", url.path()),
             cause,

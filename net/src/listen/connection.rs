@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -70,12 +71,42 @@ impl From<&Listen> for Limits {
 
 /// Everything that the connections of one listener share.
 pub(super) struct Connections {
+    /// Whose listener it is, for messages.
+    owner: String,
     limits: Limits,
     tls: Option<ServerTls>,
     routes: Arc<Routes>,
     tasks: Tasks,
     kill: CancellationToken,
     builder: Builder<Streams>,
+    handshakes: Handshakes,
+}
+
+/// How often clients that cannot speak TLS with us are told of.
+const TELL: Duration = Duration::from_secs(60);
+
+/// Tells of handshakes that failed: an operator who mixed up certificates has nothing else to go by.
+#[derive(Default)]
+struct Handshakes(Mutex<(Option<Instant>, u64)>);
+
+impl Handshakes {
+    fn failed(&self, owner: &str, peer: Option<SocketAddr>, error: &io::Error) {
+        // Probes connect and go away without a word.
+        if error.kind() == io::ErrorKind::UnexpectedEof || is_the_clients(error) {
+            tracing::debug!(component = owner, ?peer, %error, "no TLS connection");
+            return;
+        }
+        let mut told = self.0.lock();
+        if told.0.is_some_and(|at| at.elapsed() < TELL) {
+            told.1 += 1;
+            return;
+        }
+        let suppressed = std::mem::take(&mut told.1);
+        told.0 = Some(Instant::now());
+        drop(told);
+        let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        tracing::warn!(component = owner, peer, %error, suppressed, "no TLS connection");
+    }
 }
 
 /// Runs the streams of HTTP/2 connections among the tasks of the listener.
@@ -94,6 +125,7 @@ where
 
 impl Connections {
     pub(super) fn new(
+        owner: String,
         limits: Limits,
         tls: Option<ServerTls>,
         routes: Arc<Routes>,
@@ -123,6 +155,8 @@ impl Connections {
                 .keep_alive_timeout(timeout);
         }
         Arc::new(Self {
+            owner,
+            handshakes: Handshakes::default(),
             limits,
             tls,
             routes,
@@ -185,7 +219,7 @@ impl Connections {
                     let patience = self.limits.header.unwrap_or(Duration::from_secs(60));
                     match tokio::time::timeout(patience, tls.accept(stream)).await {
                         Ok(Ok(stream)) => self.speak(stream, peer).await,
-                        Ok(Err(error)) => tracing::debug!(?address, %error, "no TLS connection"),
+                        Ok(Err(error)) => self.handshakes.failed(&self.owner, address, &error),
                         Err(_) => tracing::debug!(?address, "no TLS connection in time"),
                     }
                 }

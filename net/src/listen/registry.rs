@@ -376,6 +376,7 @@ impl Listener {
             kill: CancellationToken::new(),
         };
         let connections = Connections::new(
+            owner(),
             Limits::from(listen),
             tls,
             Arc::clone(&self.shared.routes),
