@@ -24,6 +24,8 @@ const UNUSED: usize = 32;
 #[derive(Debug)]
 pub struct Encoder {
     shape: Shape,
+    /// Attribute `logtag`.
+    tagged: bool,
     builder: LogsBuilder,
     pool: Pool,
     tickets: Vec<Ticket>,
@@ -76,17 +78,23 @@ struct Common {
 impl Common {
     /// Those of this record: nearly always the ones of the record before.
     #[inline]
-    fn of(&mut self, shape: &Shape, source: &Source, record: &Record<'_>) -> &LineAttributes {
-        let tag = record.tag.unwrap_or_default();
-        if self.source != Some(source.id) || self.tag != tag {
+    fn of(
+        &mut self,
+        shape: &Shape,
+        source: &Source,
+        stream: Option<StdStream>,
+        tag: Option<&[u8]>,
+    ) -> &LineAttributes {
+        let known = tag.unwrap_or_default();
+        if self.source != Some(source.id) || self.tag != known {
             self.source = Some(source.id);
             self.tag.clear();
-            self.tag.extend_from_slice(tag);
+            self.tag.extend_from_slice(known);
             self.attributes = LineAttributes::new(|out| {
-                if let Some(stream) = record.stream {
+                if let Some(stream) = stream {
                     out.attribute_str("log.iostream", stream.as_str());
                 }
-                if let Some(tag) = record.tag {
+                if let Some(tag) = tag {
                     out.attribute_str("logtag", &text(tag));
                 }
                 if shape.name {
@@ -105,12 +113,20 @@ impl Common {
 }
 
 impl Encoder {
+    /// Leaves out `logtag`: of joined lines it says nothing.
+    #[must_use]
+    pub fn without_tag(mut self) -> Self {
+        self.tagged = false;
+        self
+    }
+
     /// Batches go to `outbox`.
     #[must_use]
     pub fn new(shape: Shape, outbox: mpsc::Sender<Shipment<Vec<Ticket>>>) -> Self {
         let pool = Pool::new(ROOM, UNUSED);
         Self {
             shape,
+            tagged: true,
             builder: LogsBuilder::new(),
             pool,
             tickets: Vec::new(),
@@ -200,7 +216,8 @@ impl Sink for Encoder {
             Some(StdStream::Stdout) => &mut self.stdout,
             Some(StdStream::Stderr) => &mut self.stderr,
         };
-        let common = common.of(shape, source, record);
+        let tag = record.tag.filter(|_| self.tagged);
+        let common = common.of(shape, source, record.stream, tag);
         let (time, observed) = (record.time.unwrap_or_default(), self.observed);
         if shape.raw_bytes || shape.offset {
             self.builder.record(|out| {
