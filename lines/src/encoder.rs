@@ -197,14 +197,17 @@ impl Sink for Encoder {
         if shape.drop_unparsed && record.stream.is_none() {
             return;
         }
-        let mut body = record.body;
+        let mut body = match record.text {
+            Some(text) => Body::Text(text),
+            None => Body::Bytes(record.body),
+        };
         if shape.trim_start {
-            body = body.trim_ascii_start();
+            body = body.trim_start();
         }
         if shape.trim_end {
-            body = body.trim_ascii_end();
+            body = body.trim_end();
         }
-        if body.is_empty() && !shape.container {
+        if body.bytes().is_empty() && !shape.container {
             return;
         }
         if self.source != Some(source.id) {
@@ -226,9 +229,9 @@ impl Sink for Encoder {
                 }
                 out.observed_time(observed);
                 if shape.raw_bytes {
-                    out.body(&AnyValue::Bytes(body));
+                    out.body(&AnyValue::Bytes(body.bytes()));
                 } else {
-                    out.body_str(&text(body));
+                    out.body_str(&body.text());
                 }
                 out.line_attributes(common);
                 if shape.offset {
@@ -237,7 +240,7 @@ impl Sink for Encoder {
                 }
             });
         } else {
-            self.builder.line(time, observed, &text(body), common);
+            self.builder.line(time, observed, &body.text(), common);
         }
     }
 
@@ -254,6 +257,45 @@ impl Sink for Encoder {
             self.pool.trim();
         }
         self.ship();
+    }
+}
+
+/// What a line says, and what is known of it.
+#[derive(Clone, Copy)]
+enum Body<'a> {
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Body<'a> {
+    fn trim_start(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(text.trim_ascii_start()),
+            Self::Bytes(bytes) => Self::Bytes(bytes.trim_ascii_start()),
+        }
+    }
+
+    fn trim_end(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(text.trim_ascii_end()),
+            Self::Bytes(bytes) => Self::Bytes(bytes.trim_ascii_end()),
+        }
+    }
+
+    #[inline]
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    #[inline]
+    fn text(self) -> Cow<'a, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Bytes(bytes) => text(bytes),
+        }
     }
 }
 

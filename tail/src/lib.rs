@@ -62,6 +62,7 @@ mod settings;
 mod sink;
 mod stats;
 mod tailer;
+mod text;
 mod watch;
 
 pub use encoding::Encoding;

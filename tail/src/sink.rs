@@ -45,6 +45,8 @@ pub struct Source {
 pub struct Record<'a> {
     /// The text without its newline; whatever bytes the file has.
     pub body: &'a [u8],
+    /// The same as text, when it is known to be UTF-8; `None` says nothing.
+    pub text: Option<&'a str>,
     /// Nanoseconds since 1970, when the line says so.
     pub time: Option<u64>,
     /// For a container's line.

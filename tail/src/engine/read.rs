@@ -12,6 +12,7 @@ use crate::opened::{End, Opened, ReadAt};
 use crate::settings::{Framing, Settings};
 use crate::sink::{Answers, Completeness, Record, Sink, Source, Ticket};
 use crate::stats::{Stats, add};
+use crate::text::Text;
 
 /// A run of at least this many zero bytes at the beginning of a line is a hole.
 const HOLE: usize = 64;
@@ -248,6 +249,7 @@ impl<S: Sink> Reading<'_, S> {
             ends,
         } = *chunk;
         let mut frames = Frames::new(buffer, from, split);
+        let known = Text::of(buffer.get(from..).unwrap_or_default());
         let mut records = 0;
         let mut zeros = 0;
         let mut hole = false;
@@ -307,6 +309,7 @@ impl<S: Sink> Reading<'_, S> {
                     }
                     let record = Record {
                         body,
+                        text: known.part(body),
                         time: None,
                         stream: None,
                         tag: None,
@@ -319,6 +322,7 @@ impl<S: Sink> Reading<'_, S> {
                 }
                 Framing::Container { join_docker, .. } => {
                     let line = Line {
+                        known,
                         buffer,
                         start,
                         frame,
@@ -376,6 +380,7 @@ impl<S: Sink> Reading<'_, S> {
         line: &Line<'_>,
     ) -> u64 {
         let Line {
+            known,
             buffer,
             start,
             ref frame,
@@ -405,6 +410,7 @@ impl<S: Sink> Reading<'_, S> {
                     };
                     let record = Record {
                         body: text,
+                        text: known.part(text),
                         time: None,
                         stream: None,
                         tag: None,
@@ -432,6 +438,7 @@ impl<S: Sink> Reading<'_, S> {
             };
             let record = Record {
                 body: message,
+                text: known.part(message),
                 time: Some(head.time),
                 stream: Some(head.stream),
                 tag,
@@ -512,6 +519,7 @@ impl<S: Sink> Out<'_, S> {
     ) {
         let record = Record {
             body: &chain.text,
+            text: None,
             time: Some(chain.time),
             stream: Some(which),
             tag,
@@ -545,6 +553,7 @@ struct Chunk<'a> {
 }
 
 struct Line<'a> {
+    known: Text<'a>,
     buffer: &'a [u8],
     start: u64,
     frame: Frame,
