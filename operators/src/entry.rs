@@ -22,8 +22,8 @@ pub struct Entry {
     pub body: Value,
     /// Its attributes.
     pub attributes: Map,
-    /// The attributes of its resource.
-    pub resource: Map,
+    /// The attributes of its resource, shared with the other records of the log until one changes them.
+    pub resource: Arc<Map>,
     /// The name of its scope; may be empty.
     pub scope_name: String,
     /// The trace it belongs to: 16 bytes or none.

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::entry::Entry;
 use crate::value::{Key, Map, Value};
@@ -39,6 +40,13 @@ impl<'a> Found<'a> {
         match self {
             Self::Value(value) => value.as_str(),
             Self::Map(_) => None,
+        }
+    }
+
+    pub(crate) fn as_map(self) -> Option<&'a Map> {
+        match self {
+            Self::Value(value) => value.as_map(),
+            Self::Map(map) => Some(map),
         }
     }
 
@@ -142,7 +150,7 @@ impl Field {
                 }
             }
             Root::Attributes => attributes,
-            Root::Resource => resource,
+            Root::Resource => Arc::make_mut(resource),
         };
         match value {
             Value::Map(values) => self
@@ -169,13 +177,16 @@ impl Field {
             (Root::Attributes, true) => {
                 return Some(Value::Map(std::mem::take(&mut entry.attributes)));
             }
-            (Root::Resource, true) => return Some(Value::Map(std::mem::take(&mut entry.resource))),
+            (Root::Resource, true) => {
+                let resource = std::mem::take(&mut entry.resource);
+                return Some(Value::Map(Arc::unwrap_or_clone(resource)));
+            }
             (Root::Body, false) => match &mut entry.body {
                 Value::Map(map) => map,
                 _ => return None,
             },
             (Root::Attributes, false) => &mut entry.attributes,
-            (Root::Resource, false) => &mut entry.resource,
+            (Root::Resource, false) => Arc::make_mut(&mut entry.resource),
         };
         let (last, way) = self.keys.split_last()?;
         let map = way
@@ -212,7 +223,9 @@ impl fmt::Display for Field {
 
 /// The text is no field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a field such as body.user, attributes[\"log.file.path\"] or resource, found '{text}': {why}")]
+#[error(
+    "expected a field such as body.user, attributes[\"log.file.path\"] or resource, found '{text}': {why}"
+)]
 pub struct ParseFieldError {
     text: String,
     why: &'static str,
@@ -256,13 +269,9 @@ fn names(text: &str) -> Result<Vec<String>, &'static str> {
                 _ => return Err("a name in brackets needs quotes"),
             };
             let inner = inner.strip_prefix(quote).unwrap_or(inner);
-            let (name, after) = inner
-                .split_once(quote)
-                .ok_or("a quote is not closed")?;
+            let (name, after) = inner.split_once(quote).ok_or("a quote is not closed")?;
             names.push(name.to_owned());
-            rest = after
-                .strip_prefix(']')
-                .ok_or("a bracket is not closed")?;
+            rest = after.strip_prefix(']').ok_or("a bracket is not closed")?;
         } else {
             let end = rest.find(['.', '[']).unwrap_or(rest.len());
             let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
@@ -310,7 +319,10 @@ mod tests {
             ("message", "body.message"),
             ("body.a.b", "body.a.b"),
             ("body.a['b.c'].d", "body.a[\"b.c\"].d"),
-            ("attributes[\"k8s.pod.name\"]", "attributes[\"k8s.pod.name\"]"),
+            (
+                "attributes[\"k8s.pod.name\"]",
+                "attributes[\"k8s.pod.name\"]",
+            ),
             ("attributes['a\"b']", "attributes['a\"b']"),
             ("resource", "resource"),
             ("$resource.x", "resource.x"),
@@ -344,22 +356,26 @@ mod tests {
     #[test]
     fn values_are_put_found_and_taken() {
         let mut entry = Entry::text("line");
-        assert_eq!(
-            field("body").get(&entry).unwrap().as_str(),
-            Some("line")
-        );
+        assert_eq!(field("body").get(&entry).unwrap().as_str(), Some("line"));
         assert_eq!(field("body.a").get(&entry), None);
         assert_eq!(field("body.a").remove(&mut entry), None);
         // A body that is no map becomes one.
         field("body.a.b").set(&mut entry, 1.into()).unwrap();
         assert_eq!(
-            field("body.a").get(&entry).unwrap().to_value().to_json().to_string(),
+            field("body.a")
+                .get(&entry)
+                .unwrap()
+                .to_value()
+                .to_json()
+                .to_string(),
             r#"{"b":1}"#
         );
         // Maps are merged, other values replaced.
         let mut more = Map::new();
         more.insert("c", 2);
-        field("body.a").set(&mut entry, more.clone().into()).unwrap();
+        field("body.a")
+            .set(&mut entry, more.clone().into())
+            .unwrap();
         field("body.a.b").set(&mut entry, 3.into()).unwrap();
         field("attributes").set(&mut entry, more.into()).unwrap();
         assert_eq!(entry.body.to_json().to_string(), r#"{"a":{"b":3,"c":2}}"#);

@@ -62,7 +62,11 @@ impl PartialEq for Pattern {
     }
 }
 
-crate::as_text!(Pattern, "a regular expression", "^(?P<time>\\S+) (?P<message>.*)$");
+crate::as_text!(
+    Pattern,
+    "a regular expression",
+    "^(?P<time>\\S+) (?P<message>.*)$"
+);
 
 /// Compiles a pattern in Go's syntax.
 pub(crate) fn compile(text: &str) -> Result<Regex, String> {
@@ -91,7 +95,11 @@ fn translate(text: &str) -> String {
             '\\' => match chars.next() {
                 Some('d') => out.push_str(if class { "0-9" } else { "[0-9]" }),
                 Some('w') => out.push_str(if class { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" }),
-                Some('s') => out.push_str(if class { r"\t\n\f\r\x20" } else { r"[\t\n\f\r\x20]" }),
+                Some('s') => out.push_str(if class {
+                    r"\t\n\f\r\x20"
+                } else {
+                    r"[\t\n\f\r\x20]"
+                }),
                 Some('D') => out.push_str("[^0-9]"),
                 Some('W') => out.push_str("[^0-9A-Za-z_]"),
                 Some('S') => out.push_str(r"[^\t\n\f\r\x20]"),
@@ -160,8 +168,8 @@ fn translate(text: &str) -> String {
             }
             '{' if !class => {
                 let rest: String = chars.clone().take_while(|c| *c != '}').take(12).collect();
-                let repeats = chars.clone().nth(rest.chars().count()) == Some('}')
-                    && is_repetition(&rest);
+                let repeats =
+                    chars.clone().nth(rest.chars().count()) == Some('}') && is_repetition(&rest);
                 out.push_str(if repeats { "{" } else { "\\{" });
             }
             c => out.push(c),
@@ -193,7 +201,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn found<'t>(pattern: &str, text: &'t str) -> Option<&'t str> {
-        compile(pattern).unwrap().find(text).map(|found| found.as_str())
+        compile(pattern)
+            .unwrap()
+            .find(text)
+            .map(|found| found.as_str())
     }
 
     #[test]
@@ -222,15 +233,27 @@ mod tests {
             (r"\.\{\}", ".{}", Some(".{}")),
             (r"a|b$", "cb", Some("b")),
         ] {
-            assert_eq!(found(pattern, text), expected, "{pattern} becomes {}", translate(pattern));
+            assert_eq!(
+                found(pattern, text),
+                expected,
+                "{pattern} becomes {}",
+                translate(pattern)
+            );
         }
     }
 
     #[test]
     fn what_is_none_says_why() {
         let error = compile("a(").unwrap_err();
-        assert_eq!(error, "expected a regular expression, found 'a(': unclosed group");
-        assert!(compile(r"(\pL{1000}){1000}").unwrap_err().contains("size limit"));
+        assert_eq!(
+            error,
+            "expected a regular expression, found 'a(': unclosed group"
+        );
+        assert!(
+            compile(r"(\pL{1000}){1000}")
+                .unwrap_err()
+                .contains("size limit")
+        );
     }
 
     proptest! {

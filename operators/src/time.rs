@@ -66,7 +66,8 @@ impl Epoch {
                     // A double of this size has about 100 ns left; what was written counts.
                     Self::Fraction(digits) => {
                         let scale = [1.0, 1e3, 1e6, 1e9].get(digits / 3).copied().unwrap_or(1.0);
-                        ((value.fract() * scale).round() as i128) * (1_000_000_000.0 / scale) as i128
+                        ((value.fract() * scale).round() as i128)
+                            * (1_000_000_000.0 / scale) as i128
                     }
                     _ => (value.fract() * 1e9) as i128 / i128::from(self.per_second()),
                 };
@@ -158,7 +159,10 @@ fn instant(parts: &Parts<'_>, zones: &Zones, now: i128) -> Option<i128> {
         );
         let time = time.ok()?;
         let instant = match parts.offset {
-            Some(seconds) => Offset::from_seconds(seconds).ok()?.to_timestamp(time).ok()?,
+            Some(seconds) => Offset::from_seconds(seconds)
+                .ok()?
+                .to_timestamp(time)
+                .ok()?,
             None => zones.instant(time, parts.zone)?,
         };
         Some(instant.as_nanosecond() + leap)

@@ -43,18 +43,25 @@ pub(super) enum Node {
 impl Node {
     /// How many levels there are.
     pub(super) fn height(&self) -> usize {
-        let highest = |nodes: &mut dyn Iterator<Item = &Self>| nodes.map(Self::height).max().unwrap_or(0);
+        let highest =
+            |nodes: &mut dyn Iterator<Item = &Self>| nodes.map(Self::height).max().unwrap_or(0);
         let one = |node: &Self| node.height();
         let optional = |node: &Option<Box<Self>>| node.as_ref().map_or(0, |node| node.height());
         1 + match self {
-            Self::Constant(_) | Self::Variable(_) | Self::Local(_) | Self::Element | Self::Index => 0,
+            Self::Constant(_)
+            | Self::Variable(_)
+            | Self::Local(_)
+            | Self::Element
+            | Self::Index => 0,
             Self::Unary(_, a) | Self::Matches(a, _) | Self::Chain(a) => one(a),
             Self::Binary(_, a, b) | Self::Closure(_, a, b) | Self::Let(a, b) => one(a).max(one(b)),
             Self::Member { of, key, .. } => one(of).max(one(key)),
             Self::Slice { of, from, to } => one(of).max(optional(from)).max(optional(to)),
             Self::If(a, b, c) => one(a).max(one(b)).max(one(c)),
             Self::List(nodes) | Self::Call(_, nodes) => highest(&mut nodes.iter()),
-            Self::Map(entries) => highest(&mut entries.iter().flat_map(|(key, value)| [key, value])),
+            Self::Map(entries) => {
+                highest(&mut entries.iter().flat_map(|(key, value)| [key, value]))
+            }
         }
     }
 }

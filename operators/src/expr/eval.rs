@@ -95,7 +95,7 @@ impl<'a> Run<'a> {
             },
             Node::Slice { of, from, to } => {
                 let of = self.eval(of, scope)?;
-                let mut bound = |node: &'a Option<Box<Node>>| match node {
+                let bound = |node: &'a Option<Box<Node>>| match node {
                     None => Ok(None),
                     Some(node) => self.whole(node, scope, "a slice").map(Some),
                 };
@@ -125,7 +125,10 @@ impl<'a> Run<'a> {
                             map.insert(key.as_ref(), self.owned(self.eval(value, scope)?)?)
                         }
                         other => {
-                            return fail(format!("a key must be text, found {}", other.type_name()));
+                            return fail(format!(
+                                "a key must be text, found {}",
+                                other.type_name()
+                            ));
                         }
                     };
                 }
@@ -136,8 +139,7 @@ impl<'a> Run<'a> {
                 for argument in arguments {
                     values.push(self.eval(argument, scope)?);
                 }
-                (builtin.call)(self, values)
-                    .map_err(|error| error.within(builtin.name))?
+                (builtin.call)(self, values).map_err(|error| error.within(builtin.name))?
             }
             Node::Closure(closure, list, predicate) => {
                 self.closure(*closure, list, predicate, scope)?
@@ -481,7 +483,12 @@ fn negate(unary: Unary, value: &Val<'_>) -> Result<Val<'static>> {
                 other.type_name()
             ));
         }
-        (_, other) => return fail(format!("a sign needs a number, found {}", other.type_name())),
+        (_, other) => {
+            return fail(format!(
+                "a sign needs a number, found {}",
+                other.type_name()
+            ));
+        }
     })
 }
 

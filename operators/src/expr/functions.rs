@@ -69,18 +69,26 @@ static BUILTINS: [Builtin; 51] = [
         let [value] = take(values)?;
         Ok(Val::Str(shown(value)))
     }),
-    builtin("lower", 1, 1, |_, values| map_text(values, |text| text.to_lowercase())),
-    builtin("upper", 1, 1, |_, values| map_text(values, |text| text.to_uppercase())),
+    builtin("lower", 1, 1, |_, values| {
+        map_text(values, |text| text.to_lowercase())
+    }),
+    builtin("upper", 1, 1, |_, values| {
+        map_text(values, |text| text.to_uppercase())
+    }),
     builtin("trim", 1, 2, |_, values| trim(values, true, true)),
     builtin("trimLeft", 1, 2, |_, values| trim(values, true, false)),
     builtin("trimRight", 1, 2, |_, values| trim(values, false, true)),
     builtin("trimPrefix", 2, 2, |_, values| {
         let (text, part) = two_texts(values)?;
-        Ok(part_of(text, |text| text.strip_prefix(part.as_ref()).unwrap_or(text)))
+        Ok(part_of(text, |text| {
+            text.strip_prefix(part.as_ref()).unwrap_or(text)
+        }))
     }),
     builtin("trimSuffix", 2, 2, |_, values| {
         let (text, part) = two_texts(values)?;
-        Ok(part_of(text, |text| text.strip_suffix(part.as_ref()).unwrap_or(text)))
+        Ok(part_of(text, |text| {
+            text.strip_suffix(part.as_ref()).unwrap_or(text)
+        }))
     }),
     builtin("hasPrefix", 2, 2, |_, values| {
         let (text, part) = two_texts(values)?;
@@ -107,11 +115,21 @@ static BUILTINS: [Builtin; 51] = [
         [Val::Float(value)] => Ok(Val::Float(value.abs())),
         [other] => needs("a number", &other),
     }),
-    builtin("ceil", 1, 1, |_, values| Ok(Val::Float(one_number(values)?.ceil()))),
-    builtin("floor", 1, 1, |_, values| Ok(Val::Float(one_number(values)?.floor()))),
-    builtin("round", 1, 1, |_, values| Ok(Val::Float(one_number(values)?.round()))),
-    builtin("min", 1, usize::MAX, |run, values| extreme(run, values, Ordering::Less)),
-    builtin("max", 1, usize::MAX, |run, values| extreme(run, values, Ordering::Greater)),
+    builtin("ceil", 1, 1, |_, values| {
+        Ok(Val::Float(one_number(values)?.ceil()))
+    }),
+    builtin("floor", 1, 1, |_, values| {
+        Ok(Val::Float(one_number(values)?.floor()))
+    }),
+    builtin("round", 1, 1, |_, values| {
+        Ok(Val::Float(one_number(values)?.round()))
+    }),
+    builtin("min", 1, usize::MAX, |run, values| {
+        extreme(run, values, Ordering::Less)
+    }),
+    builtin("max", 1, usize::MAX, |run, values| {
+        extreme(run, values, Ordering::Greater)
+    }),
     builtin("mean", 1, 1, |_, values| {
         let numbers = numbers(values)?;
         Ok(Val::Float(sum(&numbers) / count(numbers.len()).max(1.0)))
@@ -121,11 +139,13 @@ static BUILTINS: [Builtin; 51] = [
         numbers.sort_by(f64::total_cmp);
         let middle = numbers.len() / 2;
         let at = |index: usize| numbers.get(index).copied().unwrap_or_default();
-        Ok(Val::Float(if numbers.len().is_multiple_of(2) && middle > 0 {
-            f64::midpoint(at(middle - 1), at(middle))
-        } else {
-            at(middle)
-        }))
+        Ok(Val::Float(
+            if numbers.len().is_multiple_of(2) && middle > 0 {
+                f64::midpoint(at(middle - 1), at(middle))
+            } else {
+                at(middle)
+            },
+        ))
     }),
     builtin("keys", 1, 1, |run, values| {
         let map = one_map(values)?;
@@ -192,7 +212,10 @@ static BUILTINS: [Builtin; 51] = [
         let mut unique: Vec<Value> = Vec::new();
         for item in own_list(run, values)? {
             run.pay(unique.len())?;
-            if !unique.iter().any(|known| Val::from(known).equals(&Val::from(&item))) {
+            if !unique
+                .iter()
+                .any(|known| Val::from(known).equals(&Val::from(&item)))
+            {
                 unique.push(item);
             }
         }
@@ -274,17 +297,37 @@ static BUILTINS: [Builtin; 51] = [
 ];
 
 static METHODS: [Builtin; 13] = [
-    builtin("Unix", 1, 1, |_, values| Ok(Val::Int(time(values)?.div_euclid(1_000_000_000)))),
-    builtin("UnixMilli", 1, 1, |_, values| Ok(Val::Int(time(values)?.div_euclid(1_000_000)))),
-    builtin("UnixMicro", 1, 1, |_, values| Ok(Val::Int(time(values)?.div_euclid(1000)))),
+    builtin("Unix", 1, 1, |_, values| {
+        Ok(Val::Int(time(values)?.div_euclid(1_000_000_000)))
+    }),
+    builtin("UnixMilli", 1, 1, |_, values| {
+        Ok(Val::Int(time(values)?.div_euclid(1_000_000)))
+    }),
+    builtin("UnixMicro", 1, 1, |_, values| {
+        Ok(Val::Int(time(values)?.div_euclid(1000)))
+    }),
     builtin("UnixNano", 1, 1, |_, values| Ok(Val::Int(time(values)?))),
-    builtin("Year", 1, 1, |_, values| Ok(Val::Int(civil(values)?.year().into()))),
-    builtin("Month", 1, 1, |_, values| Ok(Val::Int(civil(values)?.month().into()))),
-    builtin("Day", 1, 1, |_, values| Ok(Val::Int(civil(values)?.day().into()))),
-    builtin("Hour", 1, 1, |_, values| Ok(Val::Int(civil(values)?.hour().into()))),
-    builtin("Minute", 1, 1, |_, values| Ok(Val::Int(civil(values)?.minute().into()))),
-    builtin("Second", 1, 1, |_, values| Ok(Val::Int(civil(values)?.second().into()))),
-    builtin("Nanosecond", 1, 1, |_, values| Ok(Val::Int(civil(values)?.subsec_nanosecond().into()))),
+    builtin("Year", 1, 1, |_, values| {
+        Ok(Val::Int(civil(values)?.year().into()))
+    }),
+    builtin("Month", 1, 1, |_, values| {
+        Ok(Val::Int(civil(values)?.month().into()))
+    }),
+    builtin("Day", 1, 1, |_, values| {
+        Ok(Val::Int(civil(values)?.day().into()))
+    }),
+    builtin("Hour", 1, 1, |_, values| {
+        Ok(Val::Int(civil(values)?.hour().into()))
+    }),
+    builtin("Minute", 1, 1, |_, values| {
+        Ok(Val::Int(civil(values)?.minute().into()))
+    }),
+    builtin("Second", 1, 1, |_, values| {
+        Ok(Val::Int(civil(values)?.second().into()))
+    }),
+    builtin("Nanosecond", 1, 1, |_, values| {
+        Ok(Val::Int(civil(values)?.subsec_nanosecond().into()))
+    }),
     builtin("Seconds", 1, 1, |_, values| match take(values)? {
         [Val::Duration(nanos)] => Ok(Val::Float(seconds(nanos))),
         [other] => needs("a duration", &other),
@@ -395,18 +438,34 @@ impl Closure {
             Self::Find | Self::FindIndex => {
                 for (index, element) in elements.into_iter().enumerate() {
                     if holds(index, &element)? {
-                        return Ok(if self == Self::Find { element } else { int(index) });
+                        return Ok(if self == Self::Find {
+                            element
+                        } else {
+                            int(index)
+                        });
                     }
                 }
-                if self == Self::Find { Val::Null } else { Val::Int(-1) }
+                if self == Self::Find {
+                    Val::Null
+                } else {
+                    Val::Int(-1)
+                }
             }
             Self::FindLast | Self::FindLastIndex => {
                 for (index, element) in elements.into_iter().enumerate().rev() {
                     if holds(index, &element)? {
-                        return Ok(if self == Self::FindLast { element } else { int(index) });
+                        return Ok(if self == Self::FindLast {
+                            element
+                        } else {
+                            int(index)
+                        });
                     }
                 }
-                if self == Self::FindLast { Val::Null } else { Val::Int(-1) }
+                if self == Self::FindLast {
+                    Val::Null
+                } else {
+                    Val::Int(-1)
+                }
             }
             Self::Sum => {
                 let (mut whole, mut float) = (Some(0_i64), 0.0);
@@ -522,7 +581,10 @@ fn sum(numbers: &[f64]) -> f64 {
     numbers.iter().sum()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "lists are far shorter than 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "lists are far shorter than 2^53"
+)]
 fn count(len: usize) -> f64 {
     len as f64
 }
@@ -551,8 +613,16 @@ fn trim(values: Vec<Val<'_>>, left: bool, right: bool) -> Result<Val<'_>> {
         None => c.is_whitespace(),
     };
     Ok(part_of(text, |text| {
-        let text = if left { text.trim_start_matches(out) } else { text };
-        if right { text.trim_end_matches(out) } else { text }
+        let text = if left {
+            text.trim_start_matches(out)
+        } else {
+            text
+        };
+        if right {
+            text.trim_end_matches(out)
+        } else {
+            text
+        }
     }))
 }
 
@@ -720,7 +790,10 @@ fn extreme<'a>(run: &Run<'a>, values: Vec<Val<'a>>, wanted: Ordering) -> Result<
         if value.number().is_none() {
             return needs("numbers", &value);
         }
-        if best.as_ref().is_none_or(|best| value.order(best) == Some(wanted)) {
+        if best
+            .as_ref()
+            .is_none_or(|best| value.order(best) == Some(wanted))
+        {
             best = Some(value);
         }
     }

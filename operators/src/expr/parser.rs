@@ -39,7 +39,10 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
     };
     let node = parser.sequence()?;
     if node.height() > HIGHEST {
-        return Err(ParseExprError::new(0, "it has more than 256 operators in a row"));
+        return Err(ParseExprError::new(
+            0,
+            "it has more than 256 operators in a row",
+        ));
     }
     match parser.peek() {
         None => Ok(Parsed {
@@ -133,7 +136,8 @@ impl<'w> Parser<'w> {
     /// `let x = a; b`, or an expression.
     fn sequence(&mut self) -> Result<Node> {
         let named = |token: Option<&Token>| matches!(token, Some(Token::Name(_)));
-        if matches!(self.peek(), Some(Token::Name(name)) if name == "let") && named(self.peek_second())
+        if matches!(self.peek(), Some(Token::Name(name)) if name == "let")
+            && named(self.peek_second())
         {
             return self.deeper(|parser| {
                 parser.next += 1;
@@ -166,7 +170,8 @@ impl<'w> Parser<'w> {
                 }
                 parser.next += 1 + usize::from(negated);
                 // From the left, but for powers.
-                let right = parser.expression(operator.binding() + u16::from(operator != Binary::Power))?;
+                let right =
+                    parser.expression(operator.binding() + u16::from(operator != Binary::Power))?;
                 left = parser.binary(operator, left, right)?;
                 if negated {
                     left = Node::Unary(Unary::Not, Box::new(left));
@@ -312,7 +317,9 @@ impl<'w> Parser<'w> {
             }
             // `.name` is `#.name`.
             "." if self.closures > 0 => Ok(Node::Element),
-            "#" => self.wrong("'#' is an element of a list, only within a function such as any(list, # > 1)"),
+            "#" => self.wrong(
+                "'#' is an element of a list, only within a function such as any(list, # > 1)",
+            ),
             "$" => {
                 self.next += 1;
                 Ok(Node::Variable(Variable::Body))

@@ -9,7 +9,7 @@ fn entry() -> Entry {
     entry.body = crate::parse::json::value(body).unwrap();
     entry.attributes.insert("k8s.pod.name", "web-0");
     entry.attributes.insert("n", 5);
-    entry.resource.insert("cluster", "blue");
+    std::sync::Arc::make_mut(&mut entry.resource).insert("cluster", "blue");
     entry.time = Some(1_767_225_600_000_000_000);
     entry.severity = 17;
     entry.severity_text = "ERR".to_owned();
@@ -74,7 +74,10 @@ fn what_expressions_mean() {
         ("body.message endsWith '404'", "true"),
         ("body.nothing contains 'x'", "false"),
         ("body.level + \"_suffix\"", "\"error_suffix\""),
-        ("'it''s'", "the expression can't be read at character 5: expected an operator or the end, found \"s\""),
+        (
+            "'it''s'",
+            "the expression can't be read at character 5: expected an operator or the end, found \"s\"",
+        ),
         ("\"a\\n\\x41\\u00e9\"", "\"a\\nAé\""),
         // Arithmetic.
         ("1 + 2 * 3 - 4", "3"),
@@ -97,11 +100,17 @@ fn what_expressions_mean() {
         ("body.none.deeper", "error: there is no 'deeper' in nothing"),
         // Functions.
         ("len(body.tags) + len('äö')", "5"),
-        ("type(body.code) + type(body.user) + type(nil)", "\"intmapnil\""),
+        (
+            "type(body.code) + type(body.user) + type(nil)",
+            "\"intmapnil\"",
+        ),
         ("int('42') + int(1.9)", "43"),
         ("string(1.5) + string(true)", "\"1.5true\""),
         ("upper('a') + lower('B') + trim('  c ')", "\"Abc\""),
-        ("trimPrefix('xay', 'x') + trimSuffix('xay', 'y') + trim('--z-', '-')", "\"ayxaz\""),
+        (
+            "trimPrefix('xay', 'x') + trimSuffix('xay', 'y') + trim('--z-', '-')",
+            "\"ayxaz\"",
+        ),
         ("split('a,b,c', ',')[1]", "\"b\""),
         ("split('a,b,c', ',', 2)", "[\"a\",\"b,c\"]"),
         ("join(body.tags, '-')", "\"a-b-c\""),
@@ -117,7 +126,10 @@ fn what_expressions_mean() {
         ("first(body.tags) + last(body.tags)", "\"ac\""),
         ("keys(body.user)", "[\"id\",\"name\"]"),
         ("fromJSON('{\"a\":[1]}').a[0]", "1"),
-        ("toJSON({a: 1, 'b': [nil]})", "\"{\\\"a\\\":1,\\\"b\\\":[null]}\""),
+        (
+            "toJSON({a: 1, 'b': [nil]})",
+            "\"{\\\"a\\\":1,\\\"b\\\":[null]}\"",
+        ),
         ("toBase64('hi') + fromBase64('aGk=')", "\"aGk=hi\""),
         ("env('CORTEN_NO_SUCH_VARIABLE') == ''", "true"),
         ("date('2026-01-01T00:00:00Z') == timestamp", "true"),
@@ -155,7 +167,10 @@ fn what_is_wrong_is_said() {
         ("body matches '('", "unclosed group"),
         ("body matches 3", "must be text"),
         ("body matches '\\d'", "for a backslash write two"),
-        ("lne(body)", "there is no function 'lne', did you mean 'len'?"),
+        (
+            "lne(body)",
+            "there is no function 'lne', did you mean 'len'?",
+        ),
         ("len()", "function 'len' takes 1 argument, found 0"),
         ("# > 1", "only within a function"),
         ("12ab", "a number can't be read"),
@@ -166,22 +181,45 @@ fn what_is_wrong_is_said() {
         assert!(error.contains(expected), "{text}: {error}");
     }
     for (text, expected) in [
-        ("body.code matches 'x'", "'matches' needs text, found a whole number"),
-        ("body.tags > 1", "'>' can't be done with a list and a whole number"),
+        (
+            "body.code matches 'x'",
+            "'matches' needs text, found a whole number",
+        ),
+        (
+            "body.tags > 1",
+            "'>' can't be done with a list and a whole number",
+        ),
         ("body.message.x", "there is no 'x' in text"),
         ("body.tags[7]", "there is no element 7: the list has 3"),
-        ("1 and true", "'and' needs true or false, found a whole number"),
-        ("len(1)", "len: it needs text, a list or a map, found a whole number"),
+        (
+            "1 and true",
+            "'and' needs true or false, found a whole number",
+        ),
+        (
+            "len(1)",
+            "len: it needs text, a list or a map, found a whole number",
+        ),
         ("int('x')", "int: the text 'x' is no whole number"),
-        ("repeat('x', 100000000)", "takes more than four million steps"),
+        (
+            "repeat('x', 100000000)",
+            "takes more than four million steps",
+        ),
         ("1..100000000", "takes more than four million steps"),
-        ("map(1..100000, map(1..100000, 'x'))", "takes more than four million steps"),
+        (
+            "map(1..100000, map(1..100000, 'x'))",
+            "takes more than four million steps",
+        ),
     ] {
         let error = text.parse::<Expr>().unwrap().value(&entry()).unwrap_err();
         assert!(error.to_string().contains(expected), "{text}: {error}");
     }
     let expr: Expr = "body.code".parse().unwrap();
-    assert!(expr.matches(&entry()).unwrap_err().to_string().contains("must be true or false"));
+    assert!(
+        expr.matches(&entry())
+            .unwrap_err()
+            .to_string()
+            .contains("must be true or false")
+    );
     let expr: Expr = "bodi.x ?? level == 1".parse().unwrap();
     assert_eq!(expr.unknown().collect::<Vec<_>>(), ["bodi", "level"]);
 }

@@ -113,9 +113,9 @@ impl Val<'_> {
             }
             (Self::Map(a), Self::Map(b)) => {
                 a.len() == b.len()
-                    && a.iter().zip(b.iter()).all(|((ka, a), (kb, b))| {
-                        ka == kb && Val::from(a).equals(&Val::from(b))
-                    })
+                    && a.iter()
+                        .zip(b.iter())
+                        .all(|((ka, a), (kb, b))| ka == kb && Val::from(a).equals(&Val::from(b)))
             }
             (Self::Time(a), Self::Time(b)) | (Self::Duration(a), Self::Duration(b)) => a == b,
             (a, b) => match (a.number(), b.number()) {

@@ -220,7 +220,16 @@ mod tests {
     #[test]
     fn what_is_no_object_is_refused() {
         let mut json = Json::new(false);
-        for text in ["", "[1]", "\"x\"", "{", "{\"a\":1}x", "{\"a\":1,}", "nul", "{'a':1}"] {
+        for text in [
+            "",
+            "[1]",
+            "\"x\"",
+            "{",
+            "{\"a\":1}x",
+            "{\"a\":1,}",
+            "nul",
+            "{'a':1}",
+        ] {
             assert!(json.map(text).is_err(), "{text}");
         }
         assert_eq!(json.map("null"), Ok(Map::new()));

@@ -16,35 +16,97 @@ fn shown(result: Result<i128, String>) -> String {
 }
 
 fn strptime(layout: &str, text: &str) -> String {
-    shown(parse(&Layout::strptime(layout).unwrap(), &zones("UTC"), text, NOW))
+    shown(parse(
+        &Layout::strptime(layout).unwrap(),
+        &zones("UTC"),
+        text,
+        NOW,
+    ))
 }
 
 fn gotime(layout: &str, text: &str) -> String {
-    shown(parse(&Layout::gotime(layout).unwrap(), &zones("UTC"), text, NOW))
+    shown(parse(
+        &Layout::gotime(layout).unwrap(),
+        &zones("UTC"),
+        text,
+        NOW,
+    ))
 }
 
 #[test]
 fn strptime_layouts() {
     for (layout, text, expected) in [
         ("%Y-%m-%d", "2020-01-31", "2020-01-31T00:00:00Z"),
-        ("%Y-%m-%dT%H:%M:%S.%LZ", "2022-01-02T14:24:56.123123123Z", "2022-01-02T14:24:56.123123123Z"),
-        ("%Y-%m-%d %H:%M:%S.%f %z", "2022-01-02 07:24:56,123 -0700", "2022-01-02T14:24:56.123Z"),
-        ("%Y-%m-%d %H:%M:%S,%L", "2022-01-02 07:24:56.5", "2022-01-02T07:24:56.5Z"),
-        ("%Y-%m-%dT%H:%M:%S%z", "2022-01-02T07:24:56+02:00", "2022-01-02T05:24:56Z"),
-        ("%Y-%m-%dT%H:%M:%S%j", "2022-01-02T07:24:56+02:00", "2022-01-02T05:24:56Z"),
-        ("%Y-%m-%dT%H:%M:%S%i", "2022-01-02T07:24:56-03", "2022-01-02T10:24:56Z"),
-        ("%Y-%m-%dT%H:%M:%S%z", "2022-01-02T07:24:56Z", "2022-01-02T07:24:56Z"),
-        ("%d/%b/%Y:%H:%M:%S %z", "10/Oct/2000:13:55:36 -0700", "2000-10-10T20:55:36Z"),
-        ("%a %b %e %H:%M:%S %Z %Y", "Fri Jun 5 13:50:27 EST 2020", "2020-06-05T18:50:27Z"),
-        ("%a, %d %B %Y %I:%M:%S %p", "Sun, 09 February 2025 12:05:00 AM", "2025-02-09T00:05:00Z"),
+        (
+            "%Y-%m-%dT%H:%M:%S.%LZ",
+            "2022-01-02T14:24:56.123123123Z",
+            "2022-01-02T14:24:56.123123123Z",
+        ),
+        (
+            "%Y-%m-%d %H:%M:%S.%f %z",
+            "2022-01-02 07:24:56,123 -0700",
+            "2022-01-02T14:24:56.123Z",
+        ),
+        (
+            "%Y-%m-%d %H:%M:%S,%L",
+            "2022-01-02 07:24:56.5",
+            "2022-01-02T07:24:56.5Z",
+        ),
+        (
+            "%Y-%m-%dT%H:%M:%S%z",
+            "2022-01-02T07:24:56+02:00",
+            "2022-01-02T05:24:56Z",
+        ),
+        (
+            "%Y-%m-%dT%H:%M:%S%j",
+            "2022-01-02T07:24:56+02:00",
+            "2022-01-02T05:24:56Z",
+        ),
+        (
+            "%Y-%m-%dT%H:%M:%S%i",
+            "2022-01-02T07:24:56-03",
+            "2022-01-02T10:24:56Z",
+        ),
+        (
+            "%Y-%m-%dT%H:%M:%S%z",
+            "2022-01-02T07:24:56Z",
+            "2022-01-02T07:24:56Z",
+        ),
+        (
+            "%d/%b/%Y:%H:%M:%S %z",
+            "10/Oct/2000:13:55:36 -0700",
+            "2000-10-10T20:55:36Z",
+        ),
+        (
+            "%a %b %e %H:%M:%S %Z %Y",
+            "Fri Jun 5 13:50:27 EST 2020",
+            "2020-06-05T18:50:27Z",
+        ),
+        (
+            "%a, %d %B %Y %I:%M:%S %p",
+            "Sun, 09 February 2025 12:05:00 AM",
+            "2025-02-09T00:05:00Z",
+        ),
         ("%D %r", "02/09/25 3:05:00 PM", "2025-02-09T15:05:00Z"),
         ("%c", "Mon Jan 02 15:04:05 2006", "2006-01-02T15:04:05Z"),
         ("%F %R", "2006-01-02 15:04", "2006-01-02T15:04:00Z"),
-        ("%Y%m%d%H%M%S%L", "20250209150405123", "2025-02-09T15:04:05.123Z"),
+        (
+            "%Y%m%d%H%M%S%L",
+            "20250209150405123",
+            "2025-02-09T15:04:05.123Z",
+        ),
         ("%q/%g/%y", "2/9/69", "1969-02-09T00:00:00Z"),
-        ("%Y-%m-%d %H:%M:%S", "2025-02-09 15:04:60", "2025-02-09T15:05:00Z"),
+        (
+            "%Y-%m-%d %H:%M:%S",
+            "2025-02-09 15:04:60",
+            "2025-02-09T15:05:00Z",
+        ),
         // The fraction that the layout left out.
-        ("%H:%M:%S %d.%m.%Y", "15:04:05.25 09.02.2025", "2025-02-09T15:04:05.25Z"),
+        (
+            "%H:%M:%S %d.%m.%Y",
+            "15:04:05.25 09.02.2025",
+            "2025-02-09T15:04:05.25Z",
+        ),
         // Without a year: this one's, unless that were more than a week ahead.
         ("%b %d %H:%M:%S", "Jun 16 00:00:00", "2026-06-16T00:00:00Z"),
         ("%b %e %H:%M:%S", "Dec  1 00:00:00", "2025-12-01T00:00:00Z"),
@@ -65,23 +127,66 @@ fn strptime_layouts() {
         ("%Y", "äöüß"),
     ] {
         let error = strptime(layout, text);
-        assert!(error.starts_with("expected a time like") || error.starts_with("there is no time"), "{error}");
+        assert!(
+            error.starts_with("expected a time like") || error.starts_with("there is no time"),
+            "{error}"
+        );
     }
-    assert!(Layout::strptime("%Q").unwrap_err().contains("'%Q', which does not exist"));
-    assert!(Layout::strptime("a%").unwrap_err().contains("ends with a '%'"));
-    assert!(Layout::strptime("%%").unwrap_err().contains("says nothing of a time"));
+    assert!(
+        Layout::strptime("%Q")
+            .unwrap_err()
+            .contains("'%Q', which does not exist")
+    );
+    assert!(
+        Layout::strptime("a%")
+            .unwrap_err()
+            .contains("ends with a '%'")
+    );
+    assert!(
+        Layout::strptime("%%")
+            .unwrap_err()
+            .contains("says nothing of a time")
+    );
 }
 
 #[test]
 fn gos_layouts() {
     for (layout, text, expected) in [
-        ("Jan 2 15:04:05 MST 2006", "Jun 5 13:50:27 EST 2020", "2020-06-05T18:50:27Z"),
-        ("2006-01-02T15:04:05.999999999Z07:00", "2016-10-06T00:17:09.669794202Z", "2016-10-06T00:17:09.669794202Z"),
-        ("2006-01-02T15:04:05Z07:00", "2016-10-06T00:17:09.5+02:00", "2016-10-05T22:17:09.5Z"),
-        ("2006-01-02 15:04:05,000", "2016-10-06 00:17:09,123", "2016-10-06T00:17:09.123Z"),
-        ("Monday, 02-Jan-06 15:04:05 MST", "Monday, 02-Jan-06 15:04:05 UTC", "2006-01-02T15:04:05Z"),
-        ("Mon Jan _2 15:04:05 2006", "Mon Jan  2 15:04:05 2006", "2006-01-02T15:04:05Z"),
-        ("Mon Jan 02 15:04:05 -0700 2006", "Mon Jan 02 15:04:05 -0700 2006", "2006-01-02T22:04:05Z"),
+        (
+            "Jan 2 15:04:05 MST 2006",
+            "Jun 5 13:50:27 EST 2020",
+            "2020-06-05T18:50:27Z",
+        ),
+        (
+            "2006-01-02T15:04:05.999999999Z07:00",
+            "2016-10-06T00:17:09.669794202Z",
+            "2016-10-06T00:17:09.669794202Z",
+        ),
+        (
+            "2006-01-02T15:04:05Z07:00",
+            "2016-10-06T00:17:09.5+02:00",
+            "2016-10-05T22:17:09.5Z",
+        ),
+        (
+            "2006-01-02 15:04:05,000",
+            "2016-10-06 00:17:09,123",
+            "2016-10-06T00:17:09.123Z",
+        ),
+        (
+            "Monday, 02-Jan-06 15:04:05 MST",
+            "Monday, 02-Jan-06 15:04:05 UTC",
+            "2006-01-02T15:04:05Z",
+        ),
+        (
+            "Mon Jan _2 15:04:05 2006",
+            "Mon Jan  2 15:04:05 2006",
+            "2006-01-02T15:04:05Z",
+        ),
+        (
+            "Mon Jan 02 15:04:05 -0700 2006",
+            "Mon Jan 02 15:04:05 -0700 2006",
+            "2006-01-02T22:04:05Z",
+        ),
         ("3:04PM 2006", "3:04PM 2020", "2020-01-01T15:04:00Z"),
         ("2006.002", "2020.060", "2020-02-29T00:00:00Z"),
         ("log_2006", "log_2020", "2020-01-01T00:00:00Z"),
@@ -101,14 +206,37 @@ fn zones_by_location_and_abbreviation() {
     let layout = Layout::strptime("%Y-%m-%d %H:%M %Z").unwrap();
     let plain = Layout::strptime("%Y-%m-%d %H:%M").unwrap();
     let mut zones = zones("Europe/Berlin");
-    assert_eq!(shown(parse(&plain, &zones, "2025-01-15 10:00", NOW)), "2025-01-15T09:00:00Z");
-    assert_eq!(shown(parse(&plain, &zones, "2025-07-15 10:00", NOW)), "2025-07-15T08:00:00Z");
-    assert_eq!(shown(parse(&layout, &zones, "2025-07-15 10:00 CEST", NOW)), "2025-07-15T08:00:00Z");
-    assert_eq!(shown(parse(&layout, &zones, "2025-07-15 10:00 CET", NOW)), "2025-07-15T09:00:00Z");
-    assert_eq!(shown(parse(&layout, &zones, "2025-07-15 10:00 UTC", NOW)), "2025-07-15T10:00:00Z");
-    assert_eq!(shown(parse(&layout, &zones, "2025-07-15 10:00 XYZ", NOW)), "2025-07-15T10:00:00Z");
-    zones.by_name.insert("PDT".to_owned(), "America/Los_Angeles".parse().unwrap());
-    assert_eq!(shown(parse(&layout, &zones, "2025-08-20 14:08 PDT", NOW)), "2025-08-20T21:08:00Z");
+    assert_eq!(
+        shown(parse(&plain, &zones, "2025-01-15 10:00", NOW)),
+        "2025-01-15T09:00:00Z"
+    );
+    assert_eq!(
+        shown(parse(&plain, &zones, "2025-07-15 10:00", NOW)),
+        "2025-07-15T08:00:00Z"
+    );
+    assert_eq!(
+        shown(parse(&layout, &zones, "2025-07-15 10:00 CEST", NOW)),
+        "2025-07-15T08:00:00Z"
+    );
+    assert_eq!(
+        shown(parse(&layout, &zones, "2025-07-15 10:00 CET", NOW)),
+        "2025-07-15T09:00:00Z"
+    );
+    assert_eq!(
+        shown(parse(&layout, &zones, "2025-07-15 10:00 UTC", NOW)),
+        "2025-07-15T10:00:00Z"
+    );
+    assert_eq!(
+        shown(parse(&layout, &zones, "2025-07-15 10:00 XYZ", NOW)),
+        "2025-07-15T10:00:00Z"
+    );
+    zones
+        .by_name
+        .insert("PDT".to_owned(), "America/Los_Angeles".parse().unwrap());
+    assert_eq!(
+        shown(parse(&layout, &zones, "2025-08-20 14:08 PDT", NOW)),
+        "2025-08-20T21:08:00Z"
+    );
     let error = "Europe/Berlni".parse::<Location>().unwrap_err();
     assert!(error.contains("found 'Europe/Berlni'"), "{error}");
 }
@@ -120,19 +248,47 @@ fn numbers_since_1970() {
         ("s", Value::from("1136214245"), 1_136_214_245_000_000_000),
         ("s", 1_136_214_245.into(), 1_136_214_245_000_000_000),
         ("s", 1_136_214_245.5.into(), 1_136_214_245_500_000_000),
-        ("ms", 1_136_214_245_123_i64.into(), 1_136_214_245_123_000_000),
-        ("us", 1_136_214_245_123_456_i64.into(), 1_136_214_245_123_456_000),
-        ("ns", 1_136_214_245_123_456_789_i64.into(), 1_136_214_245_123_456_789),
+        (
+            "ms",
+            1_136_214_245_123_i64.into(),
+            1_136_214_245_123_000_000,
+        ),
+        (
+            "us",
+            1_136_214_245_123_456_i64.into(),
+            1_136_214_245_123_456_000,
+        ),
+        (
+            "ns",
+            1_136_214_245_123_456_789_i64.into(),
+            1_136_214_245_123_456_789,
+        ),
         ("s.ms", "1136214245.123".into(), 1_136_214_245_123_000_000),
-        ("s.us", "1136214245.123456".into(), 1_136_214_245_123_456_000),
-        ("s.ns", "1136214245.123456789".into(), 1_136_214_245_123_456_789),
+        (
+            "s.us",
+            "1136214245.123456".into(),
+            1_136_214_245_123_456_000,
+        ),
+        (
+            "s.ns",
+            "1136214245.123456789".into(),
+            1_136_214_245_123_456_789,
+        ),
         ("s.ns", "1136214245".into(), 1_136_214_245_000_000_000),
         ("s.ms", 1_136_214_245.123.into(), 1_136_214_245_123_000_000),
-        ("s.us", 1_136_214_245.123_456.into(), 1_136_214_245_123_456_000),
+        (
+            "s.us",
+            1_136_214_245.123_456.into(),
+            1_136_214_245_123_456_000,
+        ),
         ("s.ms", 1_136_214_245.into(), 1_136_214_245_000_000_000),
         ("s.ms", "-1.5".into(), -1_500_000_000),
     ] {
-        assert_eq!(Epoch::of(layout).unwrap().parse(&value), Ok(expected), "{layout} {value:?}");
+        assert_eq!(
+            Epoch::of(layout).unwrap().parse(&value),
+            Ok(expected),
+            "{layout} {value:?}"
+        );
     }
     assert!(Epoch::of("m").is_none());
     for bad in ["", "x", "1.5.5", "1e5", "99999999999999999999"] {

@@ -63,7 +63,11 @@ impl fmt::Debug for Location {
     }
 }
 
-crate::as_text!(Location, "a location such as Europe/Berlin", "Europe/Berlin");
+crate::as_text!(
+    Location,
+    "a location such as Europe/Berlin",
+    "Europe/Berlin"
+);
 
 /// The place of times without an offset, and what abbreviations of zones mean.
 #[derive(Clone, Debug)]
@@ -82,8 +86,7 @@ impl Zones {
 
     /// The instant of a wall clock's time in the zone that has that abbreviation, or in the location.
     pub(super) fn instant(&self, time: DateTime, abbreviation: Option<&str>) -> Option<Timestamp> {
-        let in_zone =
-            |zone: &TimeZone| zone.to_ambiguous_timestamp(time).compatible().ok();
+        let in_zone = |zone: &TimeZone| zone.to_ambiguous_timestamp(time).compatible().ok();
         let Some(name) = abbreviation else {
             return in_zone(&self.location.zone);
         };
