@@ -71,7 +71,11 @@ type Stack = SmallVec<[(usize, Entry); 4]>;
 
 impl Chain {
     /// Builds the operators of `sections`; the first `done` of them are done by the receiver itself. Adds everything that is wrong to `problems`.
-    pub(crate) fn build(sections: &[Section], done: usize, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn build(
+        sections: &[Section],
+        done: usize,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let mut builts = Vec::new();
         let mut complete = true;
         for (index, section) in sections.iter().enumerate() {
@@ -360,9 +364,11 @@ fn connect(
                     Some(output) => outputs.push(output),
                     None => {
                         let near = corten_config::nearest(name, ids.iter().map(String::as_str));
-                        let near = near.map_or_else(String::new, |near| format!(", did you mean '{near}'?"));
+                        let near = near
+                            .map_or_else(String::new, |near| format!(", did you mean '{near}'?"));
                         let mut at = Checker::new(section, problems);
-                        let message = format!("names the operator '{name}', which does not exist{near}");
+                        let message =
+                            format!("names the operator '{name}', which does not exist{near}");
                         match place {
                             Some(route) => at.item("routes", route).field(field).error(message),
                             None => at.field(field).error(message),

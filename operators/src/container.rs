@@ -148,7 +148,10 @@ impl Container {
             Ok(partial) => partial,
             Err(failure) => return Err(Box::new((entry, failure))),
         };
-        let log = entry.attributes.get("log.file.path").and_then(Value::as_str);
+        let log = entry
+            .attributes
+            .get("log.file.path")
+            .and_then(Value::as_str);
         let log = log.map_or_else(|| entry.log.to_string(), str::to_owned);
         let stream = entry.attributes.get("log.iostream").and_then(Value::as_str);
         let source = Source::Stream(log, stream.unwrap_or_default().to_owned());
@@ -161,7 +164,8 @@ impl Container {
             Value::Str(part) => part.clone(),
             _ => String::new(),
         };
-        self.batches.add(source, entry, &part, false, now, &body, out);
+        self.batches
+            .add(source, entry, &part, false, now, &body, out);
         self.batches.settle(!partial, &body, out);
         Ok(())
     }
@@ -205,7 +209,10 @@ impl Container {
 
 /// What the path tells of the pod.
 fn metadata(entry: &mut Entry) -> Result<(), Failure> {
-    let path = entry.attributes.get("log.file.path").and_then(Value::as_str);
+    let path = entry
+        .attributes
+        .get("log.file.path")
+        .and_then(Value::as_str);
     let Some(path) = path else {
         return Err(Failure::new(
             Reason::Missing,
@@ -215,7 +222,10 @@ fn metadata(entry: &mut Entry) -> Result<(), Failure> {
     let Some(parts) = container::path(path) else {
         return Err(Failure::new(
             Reason::Format,
-            format!("the path '{}' is none of a container", crate::time::short(path)),
+            format!(
+                "the path '{}' is none of a container",
+                crate::time::short(path)
+            ),
         ));
     };
     let resource = Arc::make_mut(&mut entry.resource);

@@ -54,7 +54,8 @@ impl TimeParser {
     pub(crate) fn build(settings: &Timestamp, at: &mut Checker<'_>) -> Option<Self> {
         let from = settings.parse_from.clone();
         if from.is_none() {
-            at.on("parse_from").error("missing required field `parse_from`");
+            at.on("parse_from")
+                .error("missing required field `parse_from`");
         }
         if settings.layout.is_empty() {
             at.on("layout").error("missing required field `layout`");
@@ -62,7 +63,10 @@ impl TimeParser {
         }
         let how = match settings.layout_type {
             LayoutType::Epoch => Epoch::of(&settings.layout).map(How::Epoch).ok_or_else(|| {
-                format!("for epoch must be s, ms, us, ns, s.ms, s.us or s.ns, found '{}'", settings.layout)
+                format!(
+                    "for epoch must be s, ms, us, ns, s.ms, s.us or s.ns, found '{}'",
+                    settings.layout
+                )
             }),
             LayoutType::Strptime => Layout::strptime(&settings.layout)
                 .map(|layout| How::Layout(layout, zones(settings)))
@@ -130,7 +134,8 @@ pub(crate) struct SeverityParser {
 impl SeverityParser {
     pub(crate) fn build(settings: &Severity, at: &mut Checker<'_>) -> Option<Self> {
         if settings.parse_from.is_none() {
-            at.on("parse_from").error("missing required field `parse_from`");
+            at.on("parse_from")
+                .error("missing required field `parse_from`");
         }
         let mut mapping = match settings.preset {
             Preset::Default => Mapping::preset(),
@@ -158,11 +163,19 @@ impl Edit for SeverityParser {
         let (number, text) = severity.ok_or_else(|| {
             Failure::new(
                 Reason::Type,
-                format!("{} must be text or a number, found {}", self.from, found.type_name()),
+                format!(
+                    "{} must be text or a number, found {}",
+                    self.from,
+                    found.type_name()
+                ),
             )
         })?;
         entry.severity = number;
-        entry.severity_text = if self.overwrite_text { short_name(number) } else { text };
+        entry.severity_text = if self.overwrite_text {
+            short_name(number)
+        } else {
+            text
+        };
         Ok(())
     }
 }
@@ -195,7 +208,10 @@ fn id<const N: usize>(field: Option<&Field>, entry: &Entry) -> Result<Option<[u8
         let digits = N * 2;
         Failure::new(
             Reason::Trace,
-            format!("{field} must have {digits} hexadecimal digits, found '{}'", short(text)),
+            format!(
+                "{field} must have {digits} hexadecimal digits, found '{}'",
+                short(text)
+            ),
         )
     };
     if text.len() != N * 2 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -143,8 +143,16 @@ impl Report {
         }
     }
 
-    pub(crate) fn failed(&mut self, failure: &Failure, entry: &Entry, on_error: OnError, now: Instant) {
-        let index = Reason::ALL.iter().position(|known| *known == failure.reason);
+    pub(crate) fn failed(
+        &mut self,
+        failure: &Failure,
+        entry: &Entry,
+        on_error: OnError,
+        now: Instant,
+    ) {
+        let index = Reason::ALL
+            .iter()
+            .position(|known| *known == failure.reason);
         if let Some(counter) = index.and_then(|index| self.stats.failures.get(index)) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
@@ -159,11 +167,27 @@ impl Report {
         let more = std::mem::take(&mut self.untold);
         let (operator, error) = (self.stats.id.as_str(), failure.detail.as_str());
         let entry = shown(entry);
-        let fate = if on_error.drops() { "dropped" } else { "sent as it is" };
-        if on_error.is_quiet() {
-            tracing::debug!(operator, error, entry, more, "operator failed on an entry, {fate}");
+        let fate = if on_error.drops() {
+            "dropped"
         } else {
-            tracing::error!(operator, error, entry, more, "operator failed on an entry, {fate}");
+            "sent as it is"
+        };
+        if on_error.is_quiet() {
+            tracing::debug!(
+                operator,
+                error,
+                entry,
+                more,
+                "operator failed on an entry, {fate}"
+            );
+        } else {
+            tracing::error!(
+                operator,
+                error,
+                entry,
+                more,
+                "operator failed on an entry, {fate}"
+            );
         }
     }
 }
@@ -172,7 +196,13 @@ impl Report {
 fn shown(entry: &Entry) -> String {
     let text = match entry.body.as_str() {
         Some(text) => text.chars().take(SHOWN).collect::<String>(),
-        None => entry.body.to_json().to_string().chars().take(SHOWN).collect(),
+        None => entry
+            .body
+            .to_json()
+            .to_string()
+            .chars()
+            .take(SHOWN)
+            .collect(),
     };
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

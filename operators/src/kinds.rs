@@ -15,33 +15,114 @@ pub(crate) struct Kind {
 }
 
 const KINDS: [Kind; 27] = [
-    Kind { name: "add", build: transform::add },
-    Kind { name: "assign_keys", build: transform::assign_keys },
-    Kind { name: "container", build: container::build },
-    Kind { name: "copy", build: transform::copy },
-    Kind { name: "csv_parser", build: parsers::csv_parser },
-    Kind { name: "filter", build: transform::filter },
-    Kind { name: "flatten", build: transform::flatten },
-    Kind { name: "json_array_parser", build: parsers::json_array_parser },
-    Kind { name: "json_parser", build: parsers::json_parser },
-    Kind { name: "key_value_parser", build: parsers::key_value_parser },
-    Kind { name: "move", build: transform::move_field },
-    Kind { name: "noop", build: noop },
-    Kind { name: "recombine", build: recombine::build },
-    Kind { name: "regex_parser", build: parsers::regex_parser },
-    Kind { name: "regex_replace", build: transform::regex_replace },
-    Kind { name: "remove", build: transform::remove },
-    Kind { name: "retain", build: transform::retain },
-    Kind { name: "router", build: transform::router },
-    Kind { name: "sanitize_utf8", build: transform::sanitize_utf8 },
-    Kind { name: "scope_name_parser", build: parsers::scope_name_parser },
-    Kind { name: "severity_parser", build: parsers::severity_parser },
-    Kind { name: "stdout", build: stdout },
-    Kind { name: "syslog_parser", build: parsers::syslog_parser },
-    Kind { name: "time_parser", build: parsers::time_parser },
-    Kind { name: "trace_parser", build: parsers::trace_parser },
-    Kind { name: "unquote", build: transform::unquote },
-    Kind { name: "uri_parser", build: parsers::uri_parser },
+    Kind {
+        name: "add",
+        build: transform::add,
+    },
+    Kind {
+        name: "assign_keys",
+        build: transform::assign_keys,
+    },
+    Kind {
+        name: "container",
+        build: container::build,
+    },
+    Kind {
+        name: "copy",
+        build: transform::copy,
+    },
+    Kind {
+        name: "csv_parser",
+        build: parsers::csv_parser,
+    },
+    Kind {
+        name: "filter",
+        build: transform::filter,
+    },
+    Kind {
+        name: "flatten",
+        build: transform::flatten,
+    },
+    Kind {
+        name: "json_array_parser",
+        build: parsers::json_array_parser,
+    },
+    Kind {
+        name: "json_parser",
+        build: parsers::json_parser,
+    },
+    Kind {
+        name: "key_value_parser",
+        build: parsers::key_value_parser,
+    },
+    Kind {
+        name: "move",
+        build: transform::move_field,
+    },
+    Kind {
+        name: "noop",
+        build: noop,
+    },
+    Kind {
+        name: "recombine",
+        build: recombine::build,
+    },
+    Kind {
+        name: "regex_parser",
+        build: parsers::regex_parser,
+    },
+    Kind {
+        name: "regex_replace",
+        build: transform::regex_replace,
+    },
+    Kind {
+        name: "remove",
+        build: transform::remove,
+    },
+    Kind {
+        name: "retain",
+        build: transform::retain,
+    },
+    Kind {
+        name: "router",
+        build: transform::router,
+    },
+    Kind {
+        name: "sanitize_utf8",
+        build: transform::sanitize_utf8,
+    },
+    Kind {
+        name: "scope_name_parser",
+        build: parsers::scope_name_parser,
+    },
+    Kind {
+        name: "severity_parser",
+        build: parsers::severity_parser,
+    },
+    Kind {
+        name: "stdout",
+        build: stdout,
+    },
+    Kind {
+        name: "syslog_parser",
+        build: parsers::syslog_parser,
+    },
+    Kind {
+        name: "time_parser",
+        build: parsers::time_parser,
+    },
+    Kind {
+        name: "trace_parser",
+        build: parsers::trace_parser,
+    },
+    Kind {
+        name: "unquote",
+        build: transform::unquote,
+    },
+    Kind {
+        name: "uri_parser",
+        build: parsers::uri_parser,
+    },
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Kind> {
@@ -51,13 +132,17 @@ pub(crate) fn find(name: &str) -> Option<&'static Kind> {
 /// What is said of a type that is none.
 pub(crate) fn unknown(name: &str) -> String {
     if name.ends_with("_input") {
-        return format!("operator '{name}' is an input: a receiver reads its own, and its operators change what was read");
+        return format!(
+            "operator '{name}' is an input: a receiver reads its own, and its operators change what was read"
+        );
     }
     if matches!(name, "file_output" | "drop_output") {
-        return format!("operator '{name}' is an output: use an exporter (such as file), or the operator 'filter' to drop entries");
+        return format!(
+            "operator '{name}' is an output: use an exporter (such as file), or the operator 'filter' to drop entries"
+        );
     }
     if name == "otelcol" {
-        return "operator 'otelcol' is not supported: read OTLP's JSON with the receiver otlp_json_file".to_owned();
+        return "operator 'otelcol' is not supported".to_owned();
     }
     let near = corten_config::nearest(name, KINDS.iter().map(|kind| kind.name));
     let near = near.map_or_else(String::new, |near| format!(", did you mean '{near}'?"));

@@ -58,6 +58,7 @@ mod pattern;
 mod recombine;
 mod settings;
 mod severity;
+pub mod syslog;
 #[cfg(test)]
 mod tests;
 mod time;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::{Built, Edit, Work};
 use crate::embedded::{
-    MakeBody, ScopeNameParser, SeverityParser, TimeParser, TraceParser, now_of, required, set_time, text,
+    MakeBody, ScopeNameParser, SeverityParser, TimeParser, TraceParser, now_of, required, set_time,
+    text,
 };
 use crate::entry::Entry;
 use crate::failure::{Failure, Reason};
@@ -20,7 +21,9 @@ use crate::parse::key_value::Pairs;
 use crate::parse::syslog::{Protocol, Syslog};
 use crate::parse::uri;
 use crate::pattern::Pattern;
-use crate::settings::{Common, Defaults, Parser, Parsing, Plain, ScopeName, Severity, Timestamp, Trace};
+use crate::settings::{
+    Common, Defaults, Parser, Parsing, Plain, ScopeName, Severity, Timestamp, Trace,
+};
 use crate::time::{Layout, Location, Zones, short};
 use crate::value::{Key, Map, Value};
 
@@ -229,7 +232,12 @@ impl Parse for JsonArrayParser {
     fn parse(&mut self, text: &str, _: &Entry) -> Result<Parsed, Failure> {
         let list = match self.json.value(text).map_err(format)? {
             Value::List(list) => list,
-            other => return Err(format(format!("expected a list, found {}", other.type_name()))),
+            other => {
+                return Err(format(format!(
+                    "expected a list, found {}",
+                    other.type_name()
+                )));
+            }
         };
         // What is nested stays JSON, as upstream has it.
         let flat = list.into_iter().map(|value| match value {
@@ -251,7 +259,9 @@ impl Parse for JsonArrayParser {
 }
 
 fn wrong_number(expected: usize, found: usize) -> Failure {
-    format(format!("wrong number of fields: expected {expected}, found {found}"))
+    format(format!(
+        "wrong number of fields: expected {expected}, found {found}"
+    ))
 }
 
 /// Settings of `regex_parser`: the named groups of a regular expression become fields.
@@ -392,7 +402,8 @@ pub(crate) fn csv_parser(section: &Section, problems: &mut Problems) -> Option<B
             return None;
         };
         if matches!(delimiter, '\r' | '\n' | '"') {
-            at.field("delimiter").error("can't be a line break or a quote");
+            at.field("delimiter")
+                .error("can't be a line break or a quote");
             return None;
         }
         if own.lazy_quotes && own.ignore_quotes {
@@ -452,7 +463,10 @@ impl Parse for CsvParser {
             let header = header.ok_or_else(|| {
                 Failure::new(
                     Reason::Missing,
-                    format!("there is no text in the attribute '{}' for a header", short(attribute)),
+                    format!(
+                        "there is no text in the attribute '{}' for a header",
+                        short(attribute)
+                    ),
                 )
             })?;
             if header != self.header {
@@ -498,7 +512,8 @@ pub(crate) fn key_value_parser(section: &Section, problems: &mut Problems) -> Op
             return None;
         }
         if own.delimiter == own.pair_delimiter {
-            at.field("delimiter").error("and pair_delimiter can't be the same");
+            at.field("delimiter")
+                .error("and pair_delimiter can't be the same");
             return None;
         }
         let pair_delimiter = (!own.pair_delimiter.is_empty()).then(|| own.pair_delimiter.clone());
@@ -605,10 +620,12 @@ pub(crate) fn syslog_parser(section: &Section, problems: &mut Problems) -> Optio
             allow_skip_pri_header: own.allow_skip_pri_header,
             octet_counting: own.enable_octet_counting,
             max_octets: own.max_octets,
-            trailer: own.non_transparent_framing_trailer.map(|trailer| match trailer {
-                Trailer::Lf => '\n',
-                Trailer::Nul => '\0',
-            }),
+            trailer: own
+                .non_transparent_framing_trailer
+                .map(|trailer| match trailer {
+                    Trailer::Lf => '\n',
+                    Trailer::Nul => '\0',
+                }),
         }))
     })
 }
@@ -655,12 +672,18 @@ pub(crate) fn severity_parser(section: &Section, problems: &mut Problems) -> Opt
 
 pub(crate) fn trace_parser(section: &Section, problems: &mut Problems) -> Option<Built> {
     let settings: Plain<Trace> = section.decode(problems)?;
-    Some(Built::edit(settings.common, TraceParser::build(&settings.own)))
+    Some(Built::edit(
+        settings.common,
+        TraceParser::build(&settings.own),
+    ))
 }
 
 pub(crate) fn scope_name_parser(section: &Section, problems: &mut Problems) -> Option<Built> {
     let settings: Plain<ScopeName> = section.decode(problems)?;
-    Some(Built::edit(settings.common, ScopeNameParser::build(&settings.own)))
+    Some(Built::edit(
+        settings.common,
+        ScopeNameParser::build(&settings.own),
+    ))
 }
 
 impl Built {

@@ -116,7 +116,8 @@ pub(crate) fn build(section: &Section, problems: &mut Problems) -> Option<Built>
     }
     let field = own.combine_field?;
     if field.is_whole_map() {
-        at.field("combine_field").error("must be a text, such as body");
+        at.field("combine_field")
+            .error("must be a text, such as body");
         return None;
     }
     Some(Built {
@@ -167,7 +168,11 @@ impl Recombine {
             Ok(part) => part,
             Err(failure) => return Err(Box::new((entry, failure))),
         };
-        let source = match self.source.get(&entry).and_then(crate::field::Found::as_str) {
+        let source = match self
+            .source
+            .get(&entry)
+            .and_then(crate::field::Found::as_str)
+        {
             Some(source) if !source.is_empty() => Source::Named(source.to_owned()),
             _ => Source::Log(entry.log),
         };
@@ -178,7 +183,8 @@ impl Recombine {
             .batches
             .add(source, entry, &part, self.oldest, now, &self.field, out);
         batch.matched |= matches;
-        let unmatched = !batch.matched && self.max_unmatched > 0 && batch.entries >= self.max_unmatched;
+        let unmatched =
+            !batch.matched && self.max_unmatched > 0 && batch.entries >= self.max_unmatched;
         let last = matches && !self.first;
         self.batches.settle(last || unmatched, &self.field, out);
         Ok(())
@@ -249,7 +255,10 @@ impl Batches {
     }
 
     /// Adds an entry to the batch of its source. [`settle`](Self::settle) has to follow.
-    #[expect(clippy::too_many_arguments, reason = "what is added, and where what gives way goes")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what is added, and where what gives way goes"
+    )]
     pub(crate) fn add(
         &mut self,
         source: Source,

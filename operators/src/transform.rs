@@ -151,7 +151,8 @@ fn failed(error: &crate::EvalError) -> Failure {
 }
 
 fn missing(at: &mut Checker<'_>, field: &str) {
-    at.on(field).error(format!("missing required field `{field}`"));
+    at.on(field)
+        .error(format!("missing required field `{field}`"));
 }
 
 /// Settings of `add`: puts a value into a field.
@@ -182,7 +183,8 @@ pub(crate) fn add(section: &Section, problems: &mut Problems) -> Option<Built> {
             if let (true, Template::Value(value)) = (field.is_whole_map(), &value)
                 && value.as_map().is_none()
             {
-                at.field("value").error(format!("must be a map to be {field}"));
+                at.field("value")
+                    .error(format!("must be a map to be {field}"));
                 return None;
             }
             Some(Built::edit(settings.common, Add { field, value }))
@@ -250,7 +252,11 @@ impl Edit for FromTo {
         if self.to.is_whole_map() && found.as_map().is_none() {
             return Err(Failure::new(
                 Reason::Type,
-                format!("{}: only a map can be put there, found {}", self.to, found.type_name()),
+                format!(
+                    "{}: only a map can be put there, found {}",
+                    self.to,
+                    found.type_name()
+                ),
             ));
         }
         let value = if self.moves {
@@ -296,7 +302,10 @@ impl Edit for Remove {
     fn edit(&mut self, entry: &mut Entry) -> Result<(), Failure> {
         match self.0.remove(entry) {
             Some(_) => Ok(()),
-            None => Err(Failure::new(Reason::Missing, format!("there is no {}", self.0))),
+            None => Err(Failure::new(
+                Reason::Missing,
+                format!("there is no {}", self.0),
+            )),
         }
     }
 }
@@ -429,8 +438,9 @@ pub(crate) fn regex_replace(section: &Section, problems: &mut Problems) -> Optio
             return None;
         }
         (None, name) => {
-            at.field("regex_name")
-                .error(format!("'{name}' does not exist: there is ansi_control_sequences"));
+            at.field("regex_name").error(format!(
+                "'{name}' does not exist: there is ansi_control_sequences"
+            ));
             return None;
         }
     };
@@ -470,7 +480,10 @@ impl Edit for Unquote {
         let unquoted = unquoted(text).ok_or_else(|| {
             Failure::new(
                 Reason::Format,
-                format!("{} is not quoted as Go quotes: \"…\", `…` or '…' for one character", self.0),
+                format!(
+                    "{} is not quoted as Go quotes: \"…\", `…` or '…' for one character",
+                    self.0
+                ),
             )
         })?;
         put(&self.0, entry, unquoted.into())
@@ -479,7 +492,10 @@ impl Edit for Unquote {
 
 /// What Go's `strconv.Unquote` makes of a text.
 fn unquoted(text: &str) -> Option<String> {
-    let quote = text.chars().next().filter(|c| matches!(c, '"' | '`' | '\''))?;
+    let quote = text
+        .chars()
+        .next()
+        .filter(|c| matches!(c, '"' | '`' | '\''))?;
     let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
     if quote == '`' {
         return (!inner.contains('`')).then(|| inner.replace('\r', ""));
@@ -511,19 +527,25 @@ fn unquoted(text: &str) -> Option<String> {
             '\\' => push('\\'),
             c if c == quote => push(c),
             'x' => {
-                let value = (0..2).try_fold(0_u32, |value, _| Some(value * 16 + chars.next()?.to_digit(16)?))?;
+                let value = (0..2).try_fold(0_u32, |value, _| {
+                    Some(value * 16 + chars.next()?.to_digit(16)?)
+                })?;
                 bytes.push(u8::try_from(value).ok()?);
             }
             digit @ ('u' | 'U') => {
                 let digits = if digit == 'u' { 4 } else { 8 };
                 let value = (0..digits).try_fold(0_u32, |value: u32, _| {
-                    value.checked_mul(16)?.checked_add(chars.next()?.to_digit(16)?)
+                    value
+                        .checked_mul(16)?
+                        .checked_add(chars.next()?.to_digit(16)?)
                 })?;
                 push(char::from_u32(value)?);
             }
             digit @ '0'..='7' => {
                 let first = digit.to_digit(8)?;
-                let value = (0..2).try_fold(first, |value, _| Some(value * 8 + chars.next()?.to_digit(8)?))?;
+                let value = (0..2).try_fold(first, |value, _| {
+                    Some(value * 8 + chars.next()?.to_digit(8)?)
+                })?;
                 bytes.push(u8::try_from(value).ok()?);
             }
             _ => return None,
@@ -536,7 +558,9 @@ fn unquoted(text: &str) -> Option<String> {
 }
 
 pub(crate) fn sanitize_utf8(section: &Section, problems: &mut Problems) -> Option<Built> {
-    one_field(section, problems, Some(Field::body()), |field, _| Some(Sanitize(field)))
+    one_field(section, problems, Some(Field::body()), |field, _| {
+        Some(Sanitize(field))
+    })
 }
 
 /// Text is valid UTF-8 here from the beginning; bytes (`encoding: nop`) become text.
@@ -581,7 +605,13 @@ pub(crate) fn assign_keys(section: &Section, problems: &mut Problems) -> Option<
         return None;
     }
     let keys = keys.into_iter().map(Key::from).collect();
-    Some(Built::edit(settings.common, Assign { field: field?, keys }))
+    Some(Built::edit(
+        settings.common,
+        Assign {
+            field: field?,
+            keys,
+        },
+    ))
 }
 
 struct Assign {
@@ -592,12 +622,20 @@ struct Assign {
 impl Edit for Assign {
     fn edit(&mut self, entry: &mut Entry) -> Result<(), Failure> {
         let Value::List(list) = required(&self.field, entry)?.to_value() else {
-            return Err(Failure::new(Reason::Type, format!("{} must be a list", self.field)));
+            return Err(Failure::new(
+                Reason::Type,
+                format!("{} must be a list", self.field),
+            ));
         };
         if list.len() != self.keys.len() {
             return Err(Failure::new(
                 Reason::Format,
-                format!("expected {} elements in {}, found {}", self.keys.len(), self.field, list.len()),
+                format!(
+                    "expected {} elements in {}, found {}",
+                    self.keys.len(),
+                    self.field,
+                    list.len()
+                ),
             ));
         }
         let map: Map = self.keys.iter().cloned().zip(list).collect();
@@ -719,7 +757,9 @@ pub(crate) fn router(section: &Section, problems: &mut Problems) -> Option<Built
         for (name, value) in &route.attributes {
             match Template::parse(value.as_str().into()) {
                 Ok(value) => attributes.push((Key::from(name.as_str()), value)),
-                Err(error) => at.field("attributes").error(format!("can't be read: {error}")),
+                Err(error) => at
+                    .field("attributes")
+                    .error(format!("can't be read: {error}")),
             }
         }
         let Some(expr) = &route.expr else {
@@ -822,8 +862,15 @@ mod tests {
         assert_eq!(value("EXPR(attributes.n * 2)"), "4");
         assert_eq!(value("EXPR(body + \"_suffix\")"), "\"x_suffix\"");
         assert_eq!(value("a-EXPR(body)-EXPR(len(')('))"), "\"a-x-2\"");
-        assert_eq!(Template::parse("EXPR(1".into()).unwrap_err(), "EXPR( is not closed");
-        assert!(Template::parse("EXPR(1 +)".into()).unwrap_err().contains("can't be read"));
+        assert_eq!(
+            Template::parse("EXPR(1".into()).unwrap_err(),
+            "EXPR( is not closed"
+        );
+        assert!(
+            Template::parse("EXPR(1 +)".into())
+                .unwrap_err()
+                .contains("can't be read")
+        );
         let map = serde_json::json!({"nestedkey": "nestedvalue"});
         assert!(Template::parse(map).unwrap().is_constant());
     }
