@@ -445,6 +445,8 @@ impl<S: Sink> Engine<S> {
         };
         let (fingerprint, at, id) = (old.fingerprint, old.read, old.id);
         let copy = self.find_copy(stream, fingerprint, at, None);
+        // Its copy is read as a file of its own.
+        let renewed = copy.is_none() && at.offset == 0 && self.may_be_new(stream, fingerprint);
         self.next_generation += 1;
         let Some(index) = stream.generations.iter().position(|g| g.id == id) else {
             return;
@@ -462,7 +464,7 @@ impl<S: Sink> Engine<S> {
         if let Some(metadata) = new.file.as_ref().and_then(|file| file.metadata().ok()) {
             new.found(metadata.size(), modified(&metadata));
         }
-        let unread = old.size > old.read.offset;
+        let unread = old.size > old.read.offset && !renewed;
         old.live = false;
         tracing::info!(file = %old.path.display(), copy = copy.is_some(), "log truncated");
         match copy {

@@ -1,5 +1,6 @@
 //! What rotated files are called.
 
+use std::cmp::{Ordering, Reverse};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -33,27 +34,52 @@ pub(crate) fn is_rotation(base: &OsStr, name: &OsStr) -> bool {
 /// Only where the names are of different kinds their time stamps say more: that of a compressed file may be the
 /// time when it was compressed. `of` gives name and time stamp.
 pub(crate) fn sort<T>(base: &OsStr, files: &mut [T], of: impl Fn(&T) -> (&OsStr, i64)) {
-    let counter = |file: &T| -> Option<u32> {
-        let text = std::str::from_utf8(suffix(base, of(file).0)).ok()?;
-        text.parse().ok().filter(|_| text.len() < 5)
-    };
-    let dated = |file: &T| {
-        suffix(base, of(file).0)
-            .first()
-            .is_some_and(u8::is_ascii_digit)
-    };
-    if files.iter().all(|file| counter(file).is_some()) {
-        files.sort_by_key(|file| std::cmp::Reverse(counter(file)));
-    } else if files
-        .iter()
-        .all(|file| dated(file) && counter(file).is_none())
-    {
-        files.sort_by(|a, b| suffix(base, of(a).0).cmp(suffix(base, of(b).0)));
-    } else {
-        files.sort_by(|a, b| {
-            let key = |file: &T| (of(file).1, std::cmp::Reverse(counter(file)));
-            key(a).cmp(&key(b)).then_with(|| of(a).0.cmp(of(b).0))
-        });
+    let comparable = files
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if compare(base, of(a).0, of(b).0).is_some()));
+    files.sort_by(|a, b| {
+        let by_name = Age::of(base, of(a).0).cmp(&Age::of(base, of(b).0));
+        match comparable {
+            true => by_name,
+            false => of(a).1.cmp(&of(b).1).then(by_name),
+        }
+    });
+}
+
+/// Which of two rotated files of a base is the older, as far as their names tell.
+pub(crate) fn compare(base: &OsStr, a: &OsStr, b: &OsStr) -> Option<Ordering> {
+    Age::of(base, a).compare(&Age::of(base, b))
+}
+
+/// How old the name says that a rotated file is.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Age<'a> {
+    Counted(Reverse<u32>),
+    Dated(&'a [u8]),
+    Named(&'a [u8]),
+}
+
+impl<'a> Age<'a> {
+    fn of(base: &OsStr, name: &'a OsStr) -> Self {
+        let suffix = suffix(base, name);
+        let counter = std::str::from_utf8(suffix)
+            .ok()
+            .filter(|text| text.len() < 5)
+            .and_then(|text| text.parse().ok());
+        match counter {
+            Some(counter) => Self::Counted(Reverse(counter)),
+            None if suffix.first().is_some_and(u8::is_ascii_digit) => Self::Dated(suffix),
+            None => Self::Named(suffix),
+        }
+    }
+
+    fn compare(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Counted(_), Self::Counted(_)) | (Self::Dated(_), Self::Dated(_)) => {
+                Some(self.cmp(other))
+            }
+            _ => None,
+        }
     }
 }
 

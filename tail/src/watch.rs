@@ -229,11 +229,13 @@ impl Watch {
     }
 }
 
+#[allow(
+    clippy::useless_conversion,
+    reason = "the field's width is the architecture's"
+)]
 fn is_local(directory: &Path) -> bool {
-    rustix::fs::statfs(directory).is_ok_and(|found| {
-        // The field's width is the architecture's.
-        LOCAL.contains(&(i64::from(found.f_type) & 0xFFFF_FFFF))
-    })
+    rustix::fs::statfs(directory)
+        .is_ok_and(|found| LOCAL.contains(&(i64::from(found.f_type) & 0xFFFF_FFFF)))
 }
 
 #[cfg(test)]

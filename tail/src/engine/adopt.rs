@@ -1,5 +1,6 @@
 //! From what lies in the directories to streams and their generations.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -13,7 +14,7 @@ use super::Engine;
 use super::stream::{Generation, Stream, Twin};
 use crate::container::path;
 use crate::discovery::{Found, Listing, Scan, modified};
-use crate::identity::{Fingerprint, Mark, Position};
+use crate::identity::{Fingerprint, Inode, Mark, Position};
 use crate::opened::{Opened, ReadAt};
 use crate::positions::{Entry, State};
 use crate::rotation::{self, is_rotation, unpacked};
@@ -23,6 +24,9 @@ use crate::stats::add;
 
 /// What a checkpoint remembers of files whose directory does not appear is forgotten after this long.
 const FORGET_AFTER: Duration = Duration::from_secs(300);
+
+/// The inode of a file whose inode is another's.
+const NOWHERE: Inode = (0, 0);
 
 impl<S: Sink> Engine<S> {
     /// Brings the streams in line with what lies in the directories.
@@ -90,23 +94,24 @@ impl<S: Sink> Engine<S> {
                 continue;
             }
             // A descriptor keeps an inode from being used again; without one the file has to prove itself.
-            let shrunk = match generation.packed {
-                true => found.size < generation.packed_size,
-                false => found.size < generation.size,
+            let size = match generation.packed {
+                true => generation.packed_size,
+                false => generation.size,
             };
+            let changed = generation.path != path
+                || found.size < size
+                || (!live && (found.modified != generation.modified || found.size != size));
             if generation.file.is_none()
-                && (generation.path != path || shrunk)
-                && !self.discovery.roots.open(&path).is_ok_and(|file| {
-                    is_same(generation, &mut Opened::new(file, generation.packed))
-                })
+                && changed
+                && !(generation.fingerprint.len > 0
+                    && self.discovery.roots.open(&path).is_ok_and(|file| {
+                        is_same(generation, &mut Opened::new(file, generation.packed))
+                    }))
             {
+                // Another file has its inode now. What it had may live on in a copy.
                 leave(generation, now);
-                generation.lost = true;
-                let unread = generation.size > generation.read.offset && !generation.ignored;
+                generation.inode = NOWHERE;
                 self.inodes.remove(&found.inode);
-                if unread {
-                    self.gap(&path, "its inode belongs to another file now");
-                }
                 continue;
             }
             if generation.live && !live {
@@ -118,6 +123,7 @@ impl<S: Sink> Engine<S> {
             generation.located = self.scans;
             if generation.file.is_none() && !generation.packed {
                 generation.size = generation.size.max(found.size);
+                generation.modified = found.modified;
             }
         }
         for id in self.streams_of(&listing.directory) {
@@ -218,12 +224,32 @@ impl<S: Sink> Engine<S> {
         for entry in remembered {
             self.restore(&mut stream, &entry, &listing.files, now);
         }
+        if !siblings.is_empty() {
+            // What was copied and truncated goes on in its copy, which is older than what else is new.
+            for id in stream
+                .generations
+                .iter()
+                .map(|known| known.id)
+                .collect::<Vec<_>>()
+            {
+                let known = stream.generations.iter_mut().find(|known| known.id == id);
+                if known.is_some_and(|known| {
+                    !known.ignored
+                        && !known.removed
+                        && known.read.offset > 0
+                        && !self.still_holds(known)
+                }) && let Some(index) =
+                    stream.generations.iter().position(|known| known.id == id)
+                {
+                    self.truncated(&mut stream, index, now);
+                }
+            }
+        }
         // Only what was not found by its inode is new.
         siblings.retain(|found| !self.inodes.contains_key(&found.inode));
         rotation::sort(base, &mut siblings, |found| (&found.name, found.modified));
-        let at_live = stream.generations.iter().position(|known| known.live);
-        let first = at_live.unwrap_or(stream.generations.len());
-        for (place, found) in (first..).zip(siblings) {
+        for found in siblings {
+            let place = place_of(&stream, &found.name);
             let packed = self.is_packed(&found.name, false);
             let mut generation = self.begin(directory.join(&found.name), found, packed, now);
             let is_copy = generation
@@ -365,6 +391,10 @@ impl<S: Sink> Engine<S> {
     /// Finds the file of an entry and goes on in it.
     fn restore(&mut self, stream: &mut Stream, entry: &Entry, files: &[Found], now: Instant) {
         let Entry { name, state, .. } = entry;
+        if state.fingerprint.len == 0 && state.committed.offset == 0 {
+            // Nothing of it tells it from another file that has its inode now, and nothing of it was read.
+            return;
+        }
         // A device's number can be another after a reboot.
         let same_inode = files
             .iter()
@@ -399,7 +429,10 @@ impl<S: Sink> Engine<S> {
                 .map(|copy| (Some(copy.file), copy.inode, copy.path));
         }
         let Some((file, inode, path)) = found else {
-            if !state.ignored && state.size > state.committed.offset {
+            if !state.ignored
+                && state.size > state.committed.offset
+                && !(state.committed.offset == 0 && self.may_be_new(stream, state.fingerprint))
+            {
                 self.gap(
                     &stream.directory.join(name),
                     "it went away while nobody read it",
@@ -465,9 +498,14 @@ impl<S: Sink> Engine<S> {
             let other = |found: &OsStr| name.is_none() || unpacked(found) != name;
             (other(a), a).cmp(&(other(b), b))
         });
-        for name in names {
-            let packed = self.is_packed(&name, false);
-            let path = stream.directory.join(name);
+        for found in names {
+            // Before anything was read of it the beginning alone would have to tell, and many begin alike. What isn't taken here is
+            // read as something new.
+            if at.offset == 0 && (name.is_none() || unpacked(&found) != name) {
+                continue;
+            }
+            let packed = self.is_packed(&found, false);
+            let path = stream.directory.join(found);
             let Ok(metadata) = fs::symlink_metadata(&path) else {
                 continue;
             };
@@ -503,45 +541,63 @@ impl<S: Sink> Engine<S> {
         None
     }
 
-    /// Whether a file that appeared has what is read elsewhere already: a copy of the file at the path, or what a
-    /// generation was compressed to.
+    /// Whether one of the rotated files that are not known yet, or new, may be what a file was that is gone unread.
+    pub(super) fn may_be_new(&self, stream: &Stream, fingerprint: Fingerprint) -> bool {
+        let names = fs::read_dir(&stream.directory).into_iter().flatten();
+        names
+            .filter_map(|entry| Some(entry.ok()?.file_name()))
+            .filter(|name| is_rotation(&stream.name, name))
+            .any(|name| {
+                let path = stream.directory.join(&name);
+                self.discovery.roots.open(&path).is_ok_and(|file| {
+                    let mut file = Opened::new(file, self.is_packed(&name, false));
+                    fingerprint.len > 0 && fingerprint.holds_in(&mut file).unwrap_or(false)
+                })
+            })
+    }
+
+    /// Whether a file that appeared has what is read elsewhere already: a copy of another, or what a generation was
+    /// compressed to. Files may begin alike, so that alone is not enough: better lines twice than never.
     fn is_copy(&mut self, stream: &mut Stream, name: &OsStr, file: &mut Opened) -> bool {
-        let Some(plain) = unpacked(name) else {
-            // While the file at the path is the same, what appears beside it may be a copy of it.
-            return stream
-                .generations
-                .iter()
-                .find(|known| known.live && known.fingerprint.len > 0)
-                .is_some_and(|known| is_same(known, file));
-        };
-        for known in &mut stream.generations {
-            // It may have grown since it was looked at.
-            let size = self.settings.fingerprint_size;
-            if known.fingerprint.len < size
-                && let Some(open) = &mut known.file
-                && known.fingerprint.holds_in(open).unwrap_or(false)
-                && let Ok(now) = Fingerprint::read(open, size)
-            {
-                known.fingerprint = now;
-            }
-        }
-        let alike = |known: &Generation| !known.packed && !known.lost && known.fingerprint.len > 0;
-        let named = |known: &Generation| known.path.file_name() == Some(plain);
-        for known in stream
-            .generations
-            .iter_mut()
-            .filter(|known| alike(known) && named(known))
-        {
-            if known.fingerprint.holds_in(file).unwrap_or(false) {
-                if known.file.is_none() && !known.drained {
-                    // It may have grown before it was compressed: that is looked for, here or there.
-                    known.size = known.size.max(known.read.offset + 1);
+        let plain = unpacked(name);
+        let size = self.settings.fingerprint_size;
+        for known in stream.generations.iter_mut().filter(|known| !known.packed) {
+            if let Some(open) = &mut known.file {
+                if begins_with(open, file, size).unwrap_or(false) {
+                    if let Some(plain) = plain.filter(|_| known.removed) {
+                        // By that name it was compressed, and by that it is found again.
+                        known.path = stream.directory.join(plain);
+                    }
+                    return true;
                 }
-                return true;
+            } else if plain.is_some() && known.fingerprint.len > 0 {
+                let named = known.path.file_name() == plain;
+                if (named || known.read.offset > 0) && is_same(known, file) {
+                    if !known.drained {
+                        // It may have grown before it was compressed: that is looked for, here or there.
+                        known.size = known.size.max(known.read.offset + 1);
+                    }
+                    if let Some(plain) = plain.filter(|_| known.removed) {
+                        known.path = stream.directory.join(plain);
+                    }
+                    return true;
+                }
             }
         }
-        let mut others = stream.generations.iter().filter(|known| alike(known));
-        others.any(|known| is_same(known, file))
+        false
+    }
+
+    /// Whether a generation's file has what was read of it.
+    fn still_holds(&self, generation: &mut Generation) -> bool {
+        let (fingerprint, at) = (generation.fingerprint, generation.read);
+        match &mut generation.file {
+            Some(file) => matches(file, fingerprint, at).unwrap_or(true),
+            None => self
+                .discovery
+                .roots
+                .open(&generation.path)
+                .is_ok_and(|file| is_same(generation, &mut Opened::new(file, generation.packed))),
+        }
     }
 
     /// Whether a file is compressed; `matched` says whether the settings ask for it or it only lies beside such files.
@@ -573,6 +629,21 @@ impl<S: Sink> Engine<S> {
     }
 }
 
+/// Where among the generations a rotated file belongs: before those that are younger by their names, else before the live one.
+fn place_of(stream: &Stream, name: &OsStr) -> usize {
+    let older_than = |known: &Generation| {
+        !known.removed
+            && !known.live
+            && known.path.file_name().is_some_and(|other| {
+                rotation::compare(&stream.name, name, other) == Some(Ordering::Less)
+            })
+    };
+    let place = stream.generations.iter().position(older_than);
+    place
+        .or_else(|| stream.generations.iter().position(|known| known.live))
+        .unwrap_or(stream.generations.len())
+}
+
 /// The file is no longer where it was.
 fn leave(generation: &mut Generation, now: Instant) {
     if !generation.removed {
@@ -594,6 +665,19 @@ fn is_remembered(file: &mut Opened, state: &State, size: u64) -> bool {
         return state.fingerprint.holds_in(file).unwrap_or(false);
     }
     matches(file, state.fingerprint, state.committed).unwrap_or(false)
+}
+
+/// Whether all that `copy` has is what `file` begins with.
+fn begins_with(file: &mut Opened, copy: &mut Opened, fingerprint_size: u16) -> io::Result<bool> {
+    let first = Fingerprint::read(copy, fingerprint_size)?;
+    if first.len == 0 || !first.holds_in(file)? {
+        return Ok(false);
+    }
+    let end = copy.find_end()?;
+    match Position::read(copy, end)? {
+        Some(end) => end.holds_in(file),
+        None => Ok(false),
+    }
 }
 
 fn matches(file: &mut impl ReadAt, fingerprint: Fingerprint, at: Position) -> io::Result<bool> {

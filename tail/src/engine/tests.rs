@@ -62,6 +62,8 @@ struct World {
     engine: Option<Engine<Sent>>,
     checkpoint: Option<Checkpoint>,
     now: Instant,
+    /// Between two turns.
+    step: Duration,
 }
 
 impl World {
@@ -81,6 +83,7 @@ impl World {
             engine: None,
             checkpoint: None,
             now: Instant::now(),
+            step: Duration::from_secs(1),
         }
     }
 
@@ -129,12 +132,17 @@ impl World {
         self.engine.as_mut().unwrap()
     }
 
+    fn turn(&mut self) {
+        self.now += self.step;
+        let now = self.now;
+        self.engine().turn(now);
+    }
+
     /// A few turns, a second apart, each with its save.
     fn turns(&mut self, count: u32) {
         for _ in 0..count {
-            self.now += Duration::from_secs(1);
+            self.turn();
             let now = self.now;
-            self.engine().turn(now);
             if let Some(bytes) = self.engine().positions(now, true) {
                 self.checkpoint.as_mut().unwrap().save(&bytes).unwrap();
             }
