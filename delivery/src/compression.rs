@@ -100,9 +100,13 @@ impl Compressor {
             Algorithm::SnappyFramed(_) => write_all(snap::write::FrameEncoder::new(room), &parts)?
                 .into_inner()
                 .map_err(|error| io::Error::other(error.to_string()))?,
-            Algorithm::Snappy => snap::raw::Encoder::new()
-                .compress_vec(&parts.concat())
-                .map_err(io::Error::other)?,
+            Algorithm::Snappy => {
+                let mut room = room;
+                corten_snappy::Encoder::new()
+                    .compress_into(&parts.concat(), &mut room)
+                    .map_err(io::Error::other)?;
+                room
+            }
         };
         Ok(vec![compressed.into()])
     }
