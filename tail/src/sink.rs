@@ -35,8 +35,26 @@ pub struct Source {
     pub path: String,
     /// Its last component.
     pub name: String,
+    /// The same without symbolic links.
+    pub path_resolved: String,
+    /// The last component of that.
+    pub name_resolved: String,
+    /// Whose the file at the path is, when [`file_owner`](crate::Settings::file_owner) asks for it.
+    pub owner: Option<FileOwner>,
     /// What kubelet's path says, where it is one.
     pub container: Option<ContainerPath>,
+}
+
+/// Who may do what with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileOwner {
+    /// The user's name, or number where it has none.
+    pub user: String,
+    /// The group's name, or number where it has none.
+    pub group: String,
+    /// Three octal digits, such as `644`.
+    pub permissions: String,
 }
 
 /// One record.
@@ -99,6 +117,16 @@ impl Ticket {
         self.bytes
     }
 
+    /// Takes the chunk's weight off the ticket: what is in flight no longer counts it once the weight is dropped, while the place in
+    /// the file stays as it is. For a sink that holds a few records of a chunk and has passed on the others.
+    #[must_use = "a weight counts as long as it is kept"]
+    pub fn take_weight(&mut self) -> Weight {
+        Weight {
+            bytes: std::mem::take(&mut self.bytes),
+            answers: self.answers.clone(),
+        }
+    }
+
     /// The chunk is safe: its place in the file may be remembered as done.
     pub fn delivered(mut self) {
         self.answer(true);
@@ -121,6 +149,21 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.answer(false);
+    }
+}
+
+/// The bytes of a chunk, counted as in flight until it is dropped.
+#[derive(Debug)]
+pub struct Weight {
+    bytes: u64,
+    answers: Option<Arc<Answers>>,
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        if let Some(answers) = &self.answers {
+            answers.lighten(self.bytes);
+        }
     }
 }
 
@@ -163,6 +206,8 @@ struct State {
     waiting: Vec<Answer>,
     /// The engine wants to hear of the next one.
     wanted: bool,
+    /// Less is in flight than when the engine looked.
+    lighter: bool,
     stop: bool,
 }
 
@@ -171,6 +216,18 @@ impl Answers {
         self.in_flight.fetch_sub(bytes, Ordering::Relaxed);
         let mut state = self.state.lock();
         state.waiting.push(answer);
+        if state.wanted {
+            state.wanted = false;
+            drop(state);
+            self.ring();
+        }
+    }
+
+    /// Less is in flight, though nothing is acknowledged.
+    fn lighten(&self, bytes: u64) {
+        self.in_flight.fetch_sub(bytes, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.lighter = true;
         if state.wanted {
             state.wanted = false;
             drop(state);
@@ -191,7 +248,9 @@ impl Answers {
 
     /// Moves what waits to `into`.
     pub(crate) fn take(&self, into: &mut Vec<Answer>) {
-        into.append(&mut self.state.lock().waiting);
+        let mut state = self.state.lock();
+        state.lighter = false;
+        into.append(&mut state.waiting);
     }
 
     pub(crate) fn stop(&self) {
@@ -214,7 +273,8 @@ impl Answers {
         let hint = loop {
             {
                 let mut state = self.state.lock();
-                if state.stop && !answers || answers && !state.waiting.is_empty() {
+                let answered = !state.waiting.is_empty() || state.lighter;
+                if state.stop && !answers || answers && answered {
                     break false;
                 }
                 state.wanted = answers;
