@@ -5,12 +5,12 @@ use std::time::Duration;
 use corten_component::{BoxError, Context, Next};
 use corten_config::types::ComponentId;
 use corten_storage::Directory;
-use corten_tail::{Settings, Sink, Tailer, Ticket};
+use corten_tail::{Settings, Sink, Tailer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::observe;
-use crate::shipper::{Pauses, Shipment, ship};
+use crate::shipper::{Pauses, Receipt, Shipment, ship};
 
 /// Batches between the engine's thread and the pipeline; what has no room waits with the engine.
 pub const OUTBOX: usize = 64;
@@ -31,13 +31,13 @@ impl Follower {
     /// # Errors
     ///
     /// The directory of positions can't be had, or a pattern can't be read.
-    pub fn start<S: Sink>(
+    pub fn start<S: Sink, R: Receipt>(
         cx: &Context,
         settings: Settings,
         storage: Option<&ComponentId>,
         next: Next,
         pauses: Pauses,
-        sink: impl FnOnce(mpsc::Sender<Shipment<Vec<Ticket>>>) -> S,
+        sink: impl FnOnce(mpsc::Sender<Shipment<R>>) -> S,
     ) -> Result<Self, BoxError> {
         let directory = match storage {
             None => None,

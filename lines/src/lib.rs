@@ -9,13 +9,18 @@
 //! engine thread:  read → lines → OTLP bytes (Encoder) ──▶ shipper task: consume … Ok ──▶ receipt ──▶ position
 //! ```
 //!
+//! Lines that operators work on take another way: [`Operated`] makes entries of them, and what an operator holds keeps its place in the
+//! file unacknowledged.
+//!
 //! [`Follower`] is the whole of it for files; a receiver with another origin takes the [shipper](ship) alone.
 
 mod encoder;
 mod follower;
 mod metrics;
+mod operated;
 mod shipper;
 
 pub use encoder::{Encoder, Shape};
 pub use follower::{Follower, OUTBOX};
+pub use operated::{Claims, Marks, Operated, observe_operators};
 pub use shipper::{Pauses, Receipt, Shipment, ship};

@@ -4,5 +4,4 @@ pub(crate) mod container;
 pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod key_value;
-pub(crate) mod syslog;
 pub(crate) mod uri;

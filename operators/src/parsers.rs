@@ -18,13 +18,13 @@ use crate::field::Field;
 use crate::parse::csv::Csv;
 use crate::parse::json::Json;
 use crate::parse::key_value::Pairs;
-use crate::parse::syslog::{Protocol, Syslog};
 use crate::parse::uri;
 use crate::pattern::Pattern;
 use crate::settings::{
     Common, Defaults, Parser, Parsing, Plain, ScopeName, Severity, Timestamp, Trace,
 };
-use crate::time::{Layout, Location, Zones, short};
+use crate::syslog::{self, without_octet_count};
+use crate::time::{Location, short};
 use crate::value::{Key, Map, Value};
 
 /// What a parser makes of a text.
@@ -549,6 +549,20 @@ impl Parse for UriParser {
     }
 }
 
+/// Which form messages have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Protocol {
+    /// Not said.
+    #[default]
+    #[serde(rename = "")]
+    Unset,
+    /// `<34>Oct 11 22:14:15 host app[7]: message`
+    Rfc3164,
+    /// `<34>1 2003-10-11T22:14:15.003Z host app 7 ID47 [id key="value"] message`
+    Rfc5424,
+}
+
 /// Settings of `syslog_parser`: a syslog message becomes fields, a time and a severity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -612,50 +626,92 @@ pub(crate) fn syslog_parser(section: &Section, problems: &mut Problems) -> Optio
                 .error("and non_transparent_framing_trailer can't both be set");
             return None;
         }
-        let stamp = Layout::gotime("Jan _2 15:04:05").ok()?;
-        Some(SyslogParser(Syslog {
-            protocol: own.protocol,
-            zones: Zones::of(own.location.clone()),
-            stamp,
-            allow_skip_pri_header: own.allow_skip_pri_header,
-            octet_counting: own.enable_octet_counting,
-            max_octets: own.max_octets,
+        let protocol = match own.protocol {
+            Protocol::Rfc5424 => syslog::Protocol::Rfc5424,
+            Protocol::Rfc3164 | Protocol::Unset => syslog::Protocol::Rfc3164,
+        };
+        let parser = syslog::Parser::new(protocol, &own.location.to_string());
+        Some(SyslogParser {
+            parser: parser.ok()?.allow_skip_pri(own.allow_skip_pri_header),
+            counted: own.enable_octet_counting,
+            most: own.max_octets,
             trailer: own
                 .non_transparent_framing_trailer
                 .map(|trailer| match trailer {
                     Trailer::Lf => '\n',
                     Trailer::Nul => '\0',
                 }),
-        }))
+        })
     })
 }
 
-struct SyslogParser(Syslog);
-
-/// Syslog's severities as OTLP's, and their words.
-const SYSLOG: [(i32, &str); 8] = [
-    (21, "emerg"),
-    (19, "alert"),
-    (18, "crit"),
-    (17, "err"),
-    (13, "warning"),
-    (10, "notice"),
-    (9, "info"),
-    (5, "debug"),
-];
+struct SyslogParser {
+    parser: syslog::Parser,
+    counted: bool,
+    most: ByteSize,
+    trailer: Option<char>,
+}
 
 impl Parse for SyslogParser {
-    fn parse(&mut self, text: &str, entry: &Entry) -> Result<Parsed, Failure> {
-        let message = self.0.read(text, now_of(entry)).map_err(format)?;
-        let severity = message
-            .severity
-            .and_then(|severity| SYSLOG.get(usize::from(severity)));
+    fn parse(&mut self, mut text: &str, entry: &Entry) -> Result<Parsed, Failure> {
+        if self.counted {
+            text = without_octet_count(text)
+                .ok_or_else(|| format("expected the message's length before it"))?;
+            if text.len() > self.most.as_usize() {
+                let most = self.most;
+                return Err(format(format!("the message is longer than max_octets ({most})")));
+            }
+        }
+        if let Some(trailer) = self.trailer {
+            text = text.strip_suffix(trailer).unwrap_or(text);
+        }
+        let now = u64::try_from(now_of(entry)).unwrap_or(0);
+        let message = self
+            .parser
+            .parse(text, now)
+            .map_err(|error| format(error.to_string()))?;
         Ok(Parsed {
-            value: message.fields.into(),
-            time: message.time,
-            severity: severity.copied(),
+            time: message.time.map(i128::from),
+            severity: message.priority.map(syslog::severity),
+            value: fields(&message).into(),
         })
     }
+}
+
+/// A syslog message's fields under upstream's names.
+fn fields(message: &syslog::Message<'_>) -> Map {
+    let mut fields = Map::new();
+    for (name, number) in [
+        ("priority", message.priority.map(i64::from)),
+        ("facility", message.facility().map(i64::from)),
+        ("version", message.version.map(i64::from)),
+    ] {
+        if let Some(number) = number {
+            fields.insert(name, number);
+        }
+    }
+    for (name, text) in [
+        ("hostname", message.hostname),
+        ("appname", message.appname),
+        ("proc_id", message.proc_id),
+        ("msg_id", message.msg_id),
+        ("message", message.message),
+    ] {
+        if let Some(text) = text {
+            fields.insert(name, text);
+        }
+    }
+    if !message.structured_data.is_empty() {
+        let mut data = Map::new();
+        for element in &message.structured_data {
+            let params = data.nested(&Key::from(element.id));
+            for (name, value) in &element.params {
+                params.insert(*name, value.as_ref());
+            }
+        }
+        fields.insert("structured_data", data);
+    }
+    fields
 }
 
 pub(crate) fn time_parser(section: &Section, problems: &mut Problems) -> Option<Built> {

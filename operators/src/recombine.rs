@@ -194,11 +194,6 @@ impl Recombine {
     pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Entry>) {
         self.batches.expire(now, &self.field, out);
     }
-
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> usize {
-        self.batches.open.len()
-    }
 }
 
 /// Which log an entry is of.

@@ -139,6 +139,6 @@ fn nested(value: &Value, depth: u32) -> OwnedValue {
             let values: Vec<OwnedValue> = values.iter().map(|value| nested(value, depth)).collect();
             OwnedValue::array(values.iter().map(OwnedValue::get))
         }
-        value => with_value(value, depth, |value| OwnedValue::new(value)),
+        value => with_value(value, depth, OwnedValue::new),
     }
 }

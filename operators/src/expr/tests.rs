@@ -250,8 +250,10 @@ fn a_body_of_text_is_text() {
     let expr: Expr = r#"body matches "^\\S" and $ contains "x""#.parse().unwrap();
     assert_eq!(expr.matches(&Entry::text("a x")), Ok(true));
     assert_eq!(expr.matches(&Entry::text(" x")), Ok(false));
-    let mut map = Entry::default();
-    map.body = Map::new().into();
+    let map = Entry {
+        body: Map::new().into(),
+        ..Entry::default()
+    };
     assert!(expr.matches(&map).is_err());
 }
 

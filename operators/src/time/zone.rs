@@ -77,6 +77,7 @@ pub(crate) struct Zones {
 }
 
 impl Zones {
+    #[cfg(test)]
     pub(crate) fn of(location: Location) -> Self {
         Self {
             location,
