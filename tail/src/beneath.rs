@@ -9,7 +9,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+
+use crate::identity::Inode;
 
 /// The directories beneath which files may lie.
 #[derive(Debug, Default)]
@@ -46,6 +48,36 @@ impl Roots {
 
     /// Opens a regular file for reading. `resolved` has no symbolic links.
     pub(crate) fn open(&self, resolved: &Path) -> io::Result<File> {
+        // A FIFO must not block the open, a terminal not become ours.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = File::from(self.open_with(resolved, flags)?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
+        Ok(file)
+    }
+
+    /// Deletes a regular file, if it is the one with that inode.
+    pub(crate) fn remove(&self, resolved: &Path, inode: Inode) -> io::Result<()> {
+        let (Some(parent), Some(name)) = (resolved.parent(), resolved.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let directory = if self.resolved.iter().any(|root| root == parent) {
+            OwnedFd::from(File::open(parent)?)
+        } else {
+            self.open_with(parent, OFlags::PATH | OFlags::DIRECTORY)?
+        };
+        let found = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if (found.st_dev, found.st_ino) != inode {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(rustix::fs::unlinkat(&directory, name, AtFlags::empty())?)
+    }
+
+    fn open_with(&self, resolved: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let root = self
             .resolved
             .iter()
@@ -54,9 +86,7 @@ impl Roots {
                 io::Error::new(io::ErrorKind::PermissionDenied, "not beneath a log root")
             })?;
         let below = resolved.strip_prefix(root).map_err(io::Error::other)?;
-        // A FIFO must not block the open, a terminal not become ours.
-        let flags =
-            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let directory = rustix::fs::openat(
             CWD,
             root,
@@ -64,22 +94,14 @@ impl Roots {
             Mode::empty(),
         )?;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let file = match rustix::fs::openat2(&directory, below, flags, Mode::empty(), resolve) {
-            Ok(file) => file,
+        match rustix::fs::openat2(&directory, below, flags, Mode::empty(), resolve) {
+            Ok(file) => Ok(file),
             // Kernels before 5.6, and sandboxes that don't know the call.
             Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-                checked_open(&directory, below, flags, resolved)?
+                checked_open(&directory, below, flags, resolved)
             }
-            Err(error) => return Err(error.into()),
-        };
-        let file = File::from(file);
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
+            Err(error) => Err(error.into()),
         }
-        Ok(file)
     }
 }
 
@@ -119,6 +141,14 @@ mod tests {
         symlink(&secret, base.join("link")).unwrap();
         symlink(outside.path(), base.join("dir")).unwrap();
         rustix::fs::mkfifoat(CWD, base.join("fifo"), Mode::RUSR).unwrap();
+        // /dev/zero; who may not make one is not in danger.
+        let device = rustix::fs::makedev(1, 5);
+        let kind = rustix::fs::FileType::CharacterDevice;
+        let _made = rustix::fs::mknodat(CWD, base.join("zero"), kind, Mode::RUSR, device);
+        std::os::unix::net::UnixListener::bind(base.join("socket")).unwrap();
+        symlink("loop", base.join("loop")).unwrap();
+        symlink("fifo", base.join("pod/1.log")).unwrap();
+        symlink("../..", base.join("pod/up")).unwrap();
 
         let roots = Roots::new(vec![root.path().to_owned()]);
         assert!(roots.open(&base.join("pod/0.log")).is_ok());
@@ -126,6 +156,11 @@ mod tests {
             "link",
             "dir/secret",
             "fifo",
+            "zero",
+            "socket",
+            "loop",
+            "pod/1.log",
+            "pod/up/secret",
             "pod",
             "missing",
             "pod/../../x",
@@ -134,6 +169,44 @@ mod tests {
         }
         assert!(roots.open(&secret).is_err());
         assert!(roots.open(&base).is_err());
+    }
+
+    #[test]
+    fn removes_the_file_that_is_meant_and_no_other() {
+        use std::os::unix::fs::MetadataExt;
+        let outside = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let base = root.path().canonicalize().unwrap();
+        let secret = outside.path().join("secret");
+        let inode = |path: &Path| {
+            let metadata = std::fs::metadata(path).unwrap();
+            (metadata.dev(), metadata.ino())
+        };
+        std::fs::create_dir(base.join("pod")).unwrap();
+        for path in [&secret, &base.join("pod/a"), &base.join("b")] {
+            std::fs::write(path, "x").unwrap();
+        }
+        symlink(&secret, base.join("link")).unwrap();
+        symlink(outside.path(), base.join("dir")).unwrap();
+        let roots = Roots::new(vec![base.clone()]);
+        assert!(roots.remove(&base.join("link"), inode(&secret)).is_err());
+        assert!(
+            roots
+                .remove(&base.join("dir/secret"), inode(&secret))
+                .is_err()
+        );
+        assert!(roots.remove(&secret, inode(&secret)).is_err());
+        assert!(roots.remove(&base.join("b"), inode(&secret)).is_err());
+        assert!(
+            roots
+                .remove(&base.join("pod"), inode(&base.join("pod")))
+                .is_err()
+        );
+        for path in [base.join("pod/a"), base.join("b")] {
+            roots.remove(&path, inode(&path)).unwrap();
+            assert!(!path.exists());
+        }
+        assert!(secret.exists());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::beneath::Roots;
 use crate::identity::Inode;
+use crate::ordering::Ordering;
 use crate::pattern::{Exclude, Pattern};
 use crate::rotation;
 use crate::stats::{Stats, add};
@@ -86,6 +87,7 @@ pub(crate) struct Discovery {
     patterns: Vec<Pattern>,
     exclude: Exclude,
     pub(crate) roots: Roots,
+    ordering: Option<Ordering>,
     trees: Vec<Node>,
     /// Real directories of links → link names in them.
     linked: HashMap<PathBuf, Node>,
@@ -134,6 +136,8 @@ struct Walk<'a> {
     roots: &'a Roots,
     stats: &'a Stats,
     now: Instant,
+    /// Directories are listed whether they have changed or not.
+    anyway: bool,
     scan: Scan,
     seen: HashMap<PathBuf, Inode>,
     linked: HashMap<PathBuf, BTreeMap<OsString, PathBuf>>,
@@ -141,7 +145,12 @@ struct Walk<'a> {
 }
 
 impl Discovery {
-    pub(crate) fn new(patterns: Vec<Pattern>, exclude: Exclude, link_roots: &[PathBuf]) -> Self {
+    pub(crate) fn new(
+        patterns: Vec<Pattern>,
+        exclude: Exclude,
+        link_roots: &[PathBuf],
+        ordering: Option<Ordering>,
+    ) -> Self {
         let mut trees: BTreeMap<PathBuf, Node> = BTreeMap::new();
         for (index, pattern) in patterns.iter().enumerate() {
             let node = trees.entry(pattern.base.clone()).or_default();
@@ -153,6 +162,7 @@ impl Discovery {
             patterns,
             exclude,
             roots: Roots::new(roots),
+            ordering,
             trees: trees.into_values().collect(),
             linked: HashMap::new(),
             known: HashMap::new(),
@@ -190,6 +200,7 @@ impl Discovery {
             roots: &self.roots,
             stats,
             now,
+            anyway: self.ordering.is_some(),
             scan: Scan::default(),
             seen: HashMap::new(),
             linked: HashMap::new(),
@@ -217,6 +228,9 @@ impl Discovery {
             walk.directory(node, MAX_DEPTH);
         }
         let Walk { mut scan, seen, .. } = walk;
+        if let Some(ordering) = &self.ordering {
+            choose(ordering, &mut scan.changed);
+        }
         let gone = self.known.keys().filter(|known| !seen.contains_key(*known));
         scan.gone = gone.cloned().collect();
         self.known = seen;
@@ -242,7 +256,8 @@ impl Walk<'_> {
             listed: self.now,
         };
         let fresh = node.stamp.is_some_and(|before| {
-            before.settled
+            !self.anyway
+                && before.settled
                 && before.inode == stamp.inode
                 && before.modified == stamp.modified
                 && before.changed == stamp.changed
@@ -407,6 +422,26 @@ impl Walk<'_> {
     }
 }
 
+/// Leaves out what an ordering leaves out.
+fn choose(ordering: &Ordering, listings: &mut [Listing]) {
+    let mut files: Vec<&mut Found> = listings
+        .iter_mut()
+        .flat_map(|listing| &mut listing.files)
+        .filter(|found| found.matched.is_some())
+        .collect();
+    let paths: Vec<(&Path, i64)> = files
+        .iter()
+        .filter_map(|found| Some((found.matched.as_deref()?, found.modified)))
+        .collect();
+    let selected = ordering.select(&paths);
+    for (found, selected) in files.iter_mut().zip(selected) {
+        if !selected {
+            found.matched = None;
+            found.excluded = true;
+        }
+    }
+}
+
 fn is_settled(metadata: &Metadata) -> bool {
     metadata
         .modified()
@@ -441,7 +476,7 @@ mod tests {
                 .map(|root| PathBuf::from(place(root)))
                 .collect();
             let exclude = Exclude::parse(&exclude).unwrap();
-            let discovery = Discovery::new(patterns, exclude, &roots);
+            let discovery = Discovery::new(patterns, exclude, &roots, None);
             Self {
                 root,
                 discovery,

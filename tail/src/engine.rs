@@ -23,17 +23,17 @@ use rustix::io::Errno;
 
 use crate::container::{Parser, StdStream};
 use crate::discovery::{Discovery, modified};
-use crate::identity::{Inode, Position};
+use crate::identity::{Inode, Mark, Position};
 use crate::opened::Opened;
 use crate::pattern::{Exclude, Pattern, PatternError};
 use crate::positions::{self, Entry};
-use crate::settings::{Framing, Settings};
+use crate::settings::{Framing, OnTruncate, Settings};
 use crate::sink::{Answers, Sink};
 use crate::stats::{Stats, add, set};
 use crate::watch::{News, Watch};
 use look::Heat;
 use read::{Out, Outcome, Reading};
-use stream::{Generation, Stream, UNKNOWN};
+use stream::{Chain, Generation, Stream, UNKNOWN};
 
 /// A rotated file's last line without newline is taken for complete after this long, when the settings don't say.
 const TAIL_WAIT: Duration = Duration::from_secs(1);
@@ -129,7 +129,12 @@ impl<S: Sink> Engine<S> {
             patterns.extend(Pattern::parse(include)?);
         }
         let exclude = Exclude::parse(&settings.exclude)?;
-        let discovery = Discovery::new(patterns, exclude, &settings.link_roots);
+        let discovery = Discovery::new(
+            patterns,
+            exclude,
+            &settings.link_roots,
+            settings.ordering.clone(),
+        );
         let mut remembered: HashMap<PathBuf, BTreeMap<OsString, Vec<Entry>>> = HashMap::new();
         for entry in positions {
             if let (Some(directory), Some(name)) = (entry.stream.parent(), entry.stream.file_name())
@@ -341,7 +346,7 @@ impl<S: Sink> Engine<S> {
             }
             if refresh(generation, now) == Refresh::Changed {
                 self.truncated(stream, index, now);
-                return true;
+                return false;
             }
             if generation.size > generation.seen {
                 match self.ensure_open(stream, index, now) {
@@ -355,7 +360,7 @@ impl<S: Sink> Engine<S> {
                     Outcome::Took => return true,
                     Outcome::Truncated => {
                         self.truncated(stream, index, now);
-                        return true;
+                        return false;
                     }
                     Outcome::Failed => return false,
                     // More of a compressed file may come.
@@ -436,10 +441,13 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    /// A file lost what had been read of it: it is a new one now. What it had may live on in a copy.
+    /// A file lost what had been read of it: it is a new one now. What it had may live on in a copy. There may be more copies,
+    /// older than what it has now: those are looked for before anything is read.
     fn truncated(&mut self, stream: &mut Stream, index: usize, now: Instant) {
         add(&self.stats.truncated, 1);
         self.dirty = true;
+        self.next_scan = self.scan_floor.max(now);
+        stream.paused_until = Some(self.next_scan);
         let Some(old) = stream.generations.get(index) else {
             return;
         };
@@ -480,6 +488,14 @@ impl<S: Sink> Engine<S> {
                     self.gap(&path, "it was truncated before it was read");
                 }
             }
+        }
+        if self.settings.on_truncate == OnTruncate::ReadNew
+            && let Some(file) = &mut new.file
+            && fingerprint.len > 0
+            && fingerprint.holds_in(file).unwrap_or(false)
+            && let Ok(Some(at)) = file.find_end().and_then(|end| Position::read(file, end))
+        {
+            new.resume(Mark { at, number: 0 });
         }
         self.inodes.insert(new.inode, (stream.id, new.id));
         stream.generations.insert(index + 1, new);
@@ -524,6 +540,26 @@ impl<S: Sink> Engine<S> {
     }
 
     fn release(&mut self, stream: &mut Stream, now: Instant) {
+        if self.settings.delete_after_read && !stream.chains.iter().any(Chain::is_active) {
+            let wait = self.settings.force_flush_period.unwrap_or(TAIL_WAIT);
+            let done = stream.generations.iter().filter(|g| {
+                g.read.offset > 0
+                    && g.settled()
+                    && g.at_end()
+                    && !(g.ignored || g.lost || g.removed)
+                    && now.duration_since(g.grown_at) >= wait
+            });
+            for generation in done {
+                if let Err(error) = self
+                    .discovery
+                    .roots
+                    .remove(&generation.path, generation.inode)
+                {
+                    add(&self.stats.read_errors, 1);
+                    tracing::debug!(file = %generation.path.display(), %error, "delete after read");
+                }
+            }
+        }
         let mut index = 0;
         while let Some(generation) = stream.generations.get_mut(index) {
             let quiet = now.duration_since(generation.grown_at);

@@ -73,7 +73,7 @@ pub use multiline::Multiline;
 pub use ordering::{Ordering, SortBy, SortKind};
 pub use pattern::PatternError;
 pub use settings::{Compression, Framing, OnTruncate, Settings, StartAt};
-pub use sink::{Completeness, Record, Sink, Source, Ticket, Weight};
+pub use sink::{Completeness, FileOwner, Record, Sink, Source, Ticket, Weight};
 pub use stats::Stats;
 pub use tailer::{StartError, Tailer};
 

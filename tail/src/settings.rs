@@ -7,6 +7,7 @@ use crate::container::Format;
 use crate::encoding::Encoding;
 use crate::frame::OverLimit;
 use crate::multiline::Multiline;
+use crate::ordering::Ordering;
 
 /// Where a file is begun that no checkpoint knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,6 +31,16 @@ pub enum Compression {
     Auto,
     /// All.
     Gzip,
+}
+
+/// What happens when a file is shorter than what was read of it, but begins as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnTruncate {
+    /// It is read from its beginning: what was kept comes twice.
+    #[default]
+    ReadWholeFile,
+    /// Only what is written from now on is read.
+    ReadNew,
 }
 
 /// What a record is.
@@ -62,6 +73,14 @@ pub struct Settings {
     pub start_at: StartAt,
     /// An unknown file that was last written longer ago is begun at its end.
     pub exclude_older_than: Option<Duration>,
+    /// Follows some of the matching files only.
+    pub ordering: Option<Ordering>,
+    /// What a truncation means that left the file's beginning.
+    pub on_truncate: OnTruncate,
+    /// Deletes a file when it was read to its end and all of it is acknowledged.
+    pub delete_after_read: bool,
+    /// [`Source::owner`](crate::Source::owner) is looked up.
+    pub file_owner: bool,
     /// Which of the files are compressed.
     pub compression: Compression,
     /// What a record is.
@@ -107,6 +126,10 @@ impl Default for Settings {
             link_roots: Vec::new(),
             start_at: StartAt::default(),
             exclude_older_than: None,
+            ordering: None,
+            on_truncate: OnTruncate::default(),
+            delete_after_read: false,
+            file_owner: false,
             compression: Compression::default(),
             framing: Framing::default(),
             multiline: None,

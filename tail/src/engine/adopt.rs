@@ -16,6 +16,7 @@ use crate::container::path;
 use crate::discovery::{Found, Listing, Scan, modified};
 use crate::identity::{Fingerprint, Inode, Mark, Position};
 use crate::opened::{Opened, ReadAt};
+use crate::owner;
 use crate::positions::{Entry, State};
 use crate::rotation::{self, is_rotation, unpacked};
 use crate::settings::{Compression, StartAt};
@@ -221,6 +222,7 @@ impl<S: Sink> Engine<S> {
                 .unwrap_or(&path);
             self.new_stream(directory, base, display)
         });
+        self.recognize(&mut stream, &listing.files, directory, now);
         for entry in remembered {
             self.restore(&mut stream, &entry, &listing.files, now);
         }
@@ -274,6 +276,13 @@ impl<S: Sink> Engine<S> {
             let packed = self.is_packed(base, true);
             let mut generation = self.begin(path, found, packed, now);
             generation.live = true;
+            if self.settings.file_owner {
+                let metadata = generation
+                    .file
+                    .as_ref()
+                    .and_then(|file| file.metadata().ok());
+                Arc::make_mut(&mut stream.source).owner = metadata.as_ref().map(owner::of);
+            }
             if !history && self.skips_what_is_there(found) {
                 self.start_at_end(&mut generation);
             }
@@ -295,6 +304,40 @@ impl<S: Sink> Engine<S> {
             }
         }
         self.streams.insert(stream.id, stream);
+    }
+
+    /// A file system that was mounted again may have another number: its files are the same.
+    fn recognize(&mut self, stream: &mut Stream, files: &[Found], directory: &Path, now: Instant) {
+        for known in &mut stream.generations {
+            if !known.removed || known.ignored || known.fingerprint.len == 0 {
+                continue;
+            }
+            let again = files.iter().find(|found| {
+                found.inode.1 == known.inode.1
+                    && found.inode.0 != known.inode.0
+                    && !self.inodes.contains_key(&found.inode)
+            });
+            let Some(found) = again else { continue };
+            let path = directory.join(&found.name);
+            let Ok(file) = self.discovery.roots.open(&path) else {
+                continue;
+            };
+            let mut file = Opened::new(file, known.packed);
+            if is_same(known, &mut file) {
+                self.inodes.remove(&known.inode);
+                self.inodes.insert(found.inode, (stream.id, known.id));
+                known.move_to(
+                    Twin {
+                        file,
+                        inode: found.inode,
+                        path,
+                    },
+                    now,
+                );
+                known.live = found.name == stream.name;
+                known.located = self.scans;
+            }
+        }
     }
 
     /// Whether a rotated file beside a path that nothing is known of has to be read: everything has after the
@@ -360,9 +403,17 @@ impl<S: Sink> Engine<S> {
         self.next_stream += 1;
         let id = self.next_stream;
         let text = display.to_string_lossy().into_owned();
+        let resolved = directory.join(base);
         let source = Source {
             id,
-            name: base.to_string_lossy().into_owned(),
+            name: display
+                .file_name()
+                .unwrap_or(base)
+                .to_string_lossy()
+                .into_owned(),
+            name_resolved: base.to_string_lossy().into_owned(),
+            path_resolved: resolved.to_string_lossy().into_owned(),
+            owner: None,
             container: path::parse(&text),
             path: text,
         };

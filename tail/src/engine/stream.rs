@@ -400,6 +400,9 @@ mod tests {
             id: 1,
             path: "/x".to_owned(),
             name: "x".to_owned(),
+            path_resolved: "/x".to_owned(),
+            name_resolved: "x".to_owned(),
+            owner: None,
             container: None,
         };
         let mut stream = Stream::new(1, PathBuf::from("/"), OsString::from("x"), Arc::new(source));
