@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use corten_storage::{Checkpoint, Directory};
 
+mod damage;
+mod files;
 mod gzip;
 mod interpreter;
 mod text;
