@@ -36,7 +36,7 @@ pub(crate) struct Part {
 /// Buffers that are kept from one request to the next.
 pub(crate) struct Workshop {
     pub(crate) encoder: Encoder,
-    snappy: snap::raw::Encoder,
+    snappy: corten_snappy::Encoder,
     /// Where a body is compressed to; only as many bytes as came out of it are kept.
     compressed: Vec<u8>,
 }
@@ -45,7 +45,7 @@ impl Default for Workshop {
     fn default() -> Self {
         Self {
             encoder: Encoder::default(),
-            snappy: snap::raw::Encoder::new(),
+            snappy: corten_snappy::Encoder::new(),
             compressed: Vec::new(),
         }
     }
@@ -59,7 +59,7 @@ impl Workshop {
         taken: Taken,
         mapping: &Mapping,
         limit: usize,
-    ) -> Result<(Request, Vec<TakenStream>), (snap::Error, Request)> {
+    ) -> Result<(Request, Vec<TakenStream>), (corten_snappy::TooLong, Request)> {
         let now = now();
         let encoder = &mut self.encoder;
         encoder.clear();
@@ -125,14 +125,10 @@ impl Workshop {
             });
         }
         request.size = encoder.body().len();
-        let longest = snap::raw::max_compress_len(request.size);
-        if self.compressed.len() < longest {
-            self.compressed.resize(longest, 0);
-        }
-        match self.snappy.compress(encoder.body(), &mut self.compressed) {
-            Ok(len) => {
-                request.body =
-                    Bytes::copy_from_slice(self.compressed.get(..len).unwrap_or_default());
+        self.compressed.clear();
+        match (self.snappy).compress_into(encoder.body(), &mut self.compressed) {
+            Ok(()) => {
+                request.body = Bytes::copy_from_slice(&self.compressed);
                 Ok((request, left_out))
             }
             Err(error) => Err((error, request)),
