@@ -146,13 +146,14 @@ impl<S: Sink> Reading<'_, S> {
             },
         };
         let limit = split.limit;
-        if generation.fingerprint.len < self.out.settings.fingerprint_size
-            && generation.size > u64::from(generation.fingerprint.len)
-        {
-            if !generation.fingerprint.holds_in(file)? {
-                return Ok(Taken::Changed);
-            }
-            generation.fingerprint = Fingerprint::read(file, self.out.settings.fingerprint_size)?;
+        let grows = generation.fingerprint.len < settings.fingerprint_size
+            && generation.size > u64::from(generation.fingerprint.len);
+        // At the beginning nothing else tells that it is the file that it was.
+        if (grows || generation.read.offset == 0) && !generation.fingerprint.holds_in(file)? {
+            return Ok(Taken::Changed);
+        }
+        if grows {
+            generation.fingerprint = Fingerprint::read(file, settings.fingerprint_size)?;
         }
         let before = to_u64(FRONTIER).min(generation.read.offset);
         let start = generation.read.offset - before;
