@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,6 +12,7 @@ use corten_tail::container::StdStream;
 use corten_tail::{Record, Sink, Source, Ticket};
 use tokio::sync::mpsc;
 
+use crate::facts::Facts;
 use crate::shipper::Shipment;
 
 /// A batch goes out when it has this many bytes.
@@ -61,6 +63,10 @@ pub struct Shape {
     pub path: bool,
     /// Attribute `log.file.record_offset`.
     pub offset: bool,
+    /// Attribute `log.file.record_number`.
+    pub number: bool,
+    /// Attributes that say what the file is.
+    pub facts: Facts,
     /// Attributes of every record.
     pub attributes: Vec<(String, String)>,
     /// Attributes of every resource.
@@ -103,6 +109,9 @@ impl Common {
                 if shape.path {
                     out.attribute_str("log.file.path", &source.path);
                 }
+                shape.facts.of(Path::new(&source.path), |key, value| {
+                    out.attribute_str(key, value);
+                });
                 for (key, value) in &shape.attributes {
                     out.attribute_str(key, value);
                 }
@@ -222,7 +231,7 @@ impl Sink for Encoder {
         let tag = record.tag.filter(|_| self.tagged);
         let common = common.of(shape, source, record.stream, tag);
         let (time, observed) = (record.time.unwrap_or_default(), self.observed);
-        if shape.raw_bytes || shape.offset {
+        if shape.raw_bytes || shape.offset || shape.number {
             self.builder.record(|out| {
                 if time != 0 {
                     out.time(time);
@@ -237,6 +246,10 @@ impl Sink for Encoder {
                 if shape.offset {
                     let offset = i64::try_from(record.offset).unwrap_or(i64::MAX);
                     out.attribute_int("log.file.record_offset", offset);
+                }
+                if shape.number {
+                    let number = i64::try_from(record.number).unwrap_or(i64::MAX);
+                    out.attribute_int("log.file.record_number", number);
                 }
             });
         } else {

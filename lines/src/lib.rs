@@ -15,12 +15,14 @@
 //! [`Follower`] is the whole of it for files; a receiver with another origin takes the [shipper](ship) alone.
 
 mod encoder;
+mod facts;
 mod follower;
 mod metrics;
 mod operated;
 mod shipper;
 
 pub use encoder::{Encoder, Shape};
+pub use facts::Facts;
 pub use follower::{Follower, OUTBOX};
 pub use operated::{Claims, Marks, Operated, observe_operators};
 pub use shipper::{Pauses, Receipt, Shipment, ship};

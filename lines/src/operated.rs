@@ -10,6 +10,7 @@
 //! What operators hold has limits of its own.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
@@ -146,6 +147,9 @@ impl Operated {
         if shape.path {
             attributes.insert("log.file.path", source.path.as_str());
         }
+        shape.facts.of(Path::new(&source.path), |key, value| {
+            attributes.insert(key, value);
+        });
         let mut resource = Map::new();
         if let Some(at) = source.container.as_ref().filter(|_| shape.metadata) {
             resource.insert("k8s.namespace.name", at.namespace.as_str());
@@ -180,11 +184,14 @@ impl Operated {
     /// Values that differ from entry to entry.
     fn mark(&self, entry: &mut Entry) {
         let mut values = Vec::new();
-        for (marks, of_resource) in [(&self.marks.attributes, false), (&self.marks.resource, true)] {
+        for (marks, of_resource) in [
+            (&self.marks.attributes, false),
+            (&self.marks.resource, true),
+        ] {
             for (key, template) in marks {
                 // What can't be evaluated is left out.
                 if !template.is_constant()
-                    && let Ok(value) = template.value(entry)
+                    && let Ok(value) = template.text(entry)
                 {
                     values.push((of_resource, key.clone(), value));
                 }
@@ -269,6 +276,10 @@ impl Sink for Operated {
         if self.shape.offset {
             let offset = i64::try_from(record.offset).unwrap_or(i64::MAX);
             entry.attributes.insert("log.file.record_offset", offset);
+        }
+        if self.shape.number {
+            let number = i64::try_from(record.number).unwrap_or(i64::MAX);
+            entry.attributes.insert("log.file.record_number", number);
         }
         self.mark(&mut entry);
         let Self {

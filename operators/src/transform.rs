@@ -94,6 +94,17 @@ impl Template {
         }
     }
 
+    /// The value for an entry as text; lists and maps are JSON.
+    ///
+    /// # Errors
+    /// An expression can't be evaluated.
+    pub fn text(&self, entry: &Entry) -> Result<String, crate::EvalError> {
+        Ok(match self.value(entry)? {
+            Value::Str(text) => text,
+            other => other.to_json().to_string(),
+        })
+    }
+
     /// Whether it is the same for all entries.
     #[must_use]
     pub fn is_constant(&self) -> bool {
@@ -810,7 +821,7 @@ impl Router {
                 Ok(false) => {}
                 Ok(true) => {
                     for (name, value) in &route.attributes {
-                        match value.value(entry) {
+                        match value.text(entry) {
                             Ok(value) => drop(entry.attributes.insert(name.clone(), value)),
                             Err(error) => failure = Some(failed(&error)),
                         }

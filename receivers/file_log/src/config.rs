@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use corten_config::types::{ByteSize, ComponentId, Duration};
-use corten_config::{Check, Checker};
-use corten_lines::Shape;
+use corten_config::{Check, Checker, Problems};
+use corten_lines::{Facts, Marks, Shape};
+use corten_operators::{Chain, ContainerFormat, Key, Operators, Template};
 use corten_tail::container::Format;
-use corten_tail::{Framing, OverLimit};
+use corten_tail::{Compression, Encoding, Framing, OverLimit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,36 +29,38 @@ pub(crate) struct Config {
     pub(crate) start_at: StartAt,
     /// The extension that keeps the positions, such as `file_storage`. Without one every start is a first one.
     pub(crate) storage: Option<ComponentId>,
-    /// How lines are understood, in order. Supported: `container`.
-    pub(crate) operators: Vec<Operator>,
+    /// What is done with the lines, in order: the Collector's operators, such as `container`, `json_parser`, `regex_parser`, `recombine`,
+    /// `move`. A `container` that comes first costs next to nothing; the others make an object of every line.
+    pub(crate) operators: Operators,
     /// Adds the attribute `log.file.name`.
     pub(crate) include_file_name: bool,
     /// Adds the attribute `log.file.path`.
     pub(crate) include_file_path: bool,
     /// Adds the attribute `log.file.record_offset`: where the record begins in its file, bytes.
     pub(crate) include_file_record_offset: bool,
-    /// Not supported yet.
+    /// Adds the attribute `log.file.name_resolved`: the name with symbolic links followed.
     pub(crate) include_file_name_resolved: bool,
-    /// Not supported yet.
+    /// Adds the attribute `log.file.path_resolved`: the path with symbolic links followed.
     pub(crate) include_file_path_resolved: bool,
-    /// Not supported yet.
+    /// Adds the attribute `log.file.owner.name`: the user that the file belongs to.
     pub(crate) include_file_owner_name: bool,
-    /// Not supported yet.
+    /// Adds the attribute `log.file.owner.group.name`: its group.
     pub(crate) include_file_owner_group_name: bool,
-    /// Not supported yet.
+    /// Adds the attribute `log.file.permissions`, such as `0640`.
     pub(crate) include_file_permissions: bool,
-    /// Not supported yet.
+    /// Adds the attribute `log.file.record_number`: which of its file's records it is, from where reading began.
     pub(crate) include_file_record_number: bool,
-    /// Attributes that every record gets.
+    /// Attributes that every record gets; values may have expressions, `EXPR(env("NODE"))`.
     pub(crate) attributes: BTreeMap<String, String>,
-    /// Resource attributes that every record gets.
+    /// Resource attributes that every record gets; values may have expressions.
     pub(crate) resource: BTreeMap<String, String>,
     /// How often files are looked at.
     pub(crate) poll_interval: Duration,
     /// How long a last line without newline waits until it is a record nevertheless. `0`: until
     /// the file is rotated. Lines of containers always wait for their newline.
     pub(crate) force_flush_period: Duration,
-    /// `utf-8` (bytes that are none become U+FFFD), `utf-8-raw` and `ascii` (the same), or `nop` (the body is bytes).
+    /// How the files are encoded: `utf-8` (bytes that are none become U+FFFD), `utf-16le`, `utf-16be`, `ascii`, `big5` and others by their IANA names, or
+    /// `nop` (the body is bytes).
     pub(crate) encoding: String,
     /// Keeps white space at the beginning of plain lines. A container's message is never trimmed.
     pub(crate) preserve_leading_whitespaces: bool,
@@ -80,7 +83,8 @@ pub(crate) struct Config {
     pub(crate) retry_on_failure: RetryOnFailure,
     /// Accepted without effect: a file that was truncated is read from its beginning.
     pub(crate) on_truncate: OnTruncate,
-    /// `auto` reads what is not compressed. Compressed files are not supported yet.
+    /// Which of the files are compressed: `gzip` (all), `auto` (those whose names end in `.gz`), or none. Rotated generations are told by their
+    /// names in any case.
     pub(crate) compression: String,
     /// Accepted without effect.
     pub(crate) initial_buffer_size: ByteSize,
@@ -94,8 +98,8 @@ pub(crate) struct Config {
     pub(crate) delete_after_read: bool,
     /// Not supported.
     pub(crate) acquire_fs_lock: bool,
-    /// Not supported yet.
-    pub(crate) multiline: Option<serde_json::Value>,
+    /// Makes one record of several lines.
+    pub(crate) multiline: Option<Multiline>,
     /// Not supported yet.
     pub(crate) header: Option<serde_json::Value>,
     /// Not supported yet.
@@ -110,7 +114,7 @@ impl Default for Config {
             exclude_older_than: Duration::ZERO,
             start_at: StartAt::End,
             storage: None,
-            operators: Vec::new(),
+            operators: Operators::default(),
             include_file_name: true,
             include_file_path: false,
             include_file_record_offset: false,
@@ -206,83 +210,44 @@ impl Default for RetryOnFailure {
     }
 }
 
-/// One step of understanding a line.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Records of several lines.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub(crate) struct Operator {
-    /// Which: `container`.
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    /// Its name, for messages.
-    pub(crate) id: Option<String>,
-    /// Of `container`: how the runtime writes its lines; `auto` tells by each line.
-    pub(crate) format: ContainerFormat,
-    /// Of `container`: whether the file's path gives `k8s.namespace.name`, `k8s.pod.name`,
-    /// `k8s.pod.uid`, `k8s.container.name` and `k8s.container.restart_count`.
-    pub(crate) add_metadata_from_filepath: bool,
-    /// Of `container`: the longest message; the receiver's `max_log_size` when it is smaller. `0`: that alone.
-    pub(crate) max_log_size: ByteSize,
-    /// What becomes of a line that the operator can't read.
-    pub(crate) on_error: OnError,
-    /// Of `container`: `body`, where the line is.
-    pub(crate) parse_from: Option<String>,
-    /// Of `container`: `attributes`, where its fields go.
-    pub(crate) parse_to: Option<String>,
-    /// Not supported yet.
-    pub(crate) output: Option<serde_json::Value>,
-    /// Not supported yet.
-    #[serde(rename = "if")]
-    pub(crate) condition: Option<String>,
+pub(crate) struct Multiline {
+    /// A regular expression that matches where a record begins.
+    pub(crate) line_start_pattern: String,
+    /// A regular expression that matches where a record ends.
+    pub(crate) line_end_pattern: String,
+    /// Leaves out of the records what the pattern matched.
+    pub(crate) omit_pattern: bool,
 }
 
-impl Default for Operator {
-    fn default() -> Self {
-        Self {
-            kind: String::new(),
-            id: None,
-            format: ContainerFormat::Auto,
-            add_metadata_from_filepath: true,
-            max_log_size: ByteSize::default(),
-            on_error: OnError::Send,
-            parse_from: None,
-            parse_to: None,
-            output: None,
-            condition: None,
-        }
+impl Multiline {
+    /// What the engine is told.
+    fn tail(&self) -> Result<corten_tail::Multiline, String> {
+        let (start, end) = (&self.line_start_pattern, &self.line_end_pattern);
+        let (name, multiline) = match (start.is_empty(), end.is_empty()) {
+            (false, true) => {
+                let multiline = corten_tail::Multiline::line_start(start, self.omit_pattern);
+                ("line_start_pattern", multiline)
+            }
+            (true, false) => {
+                let multiline = corten_tail::Multiline::line_end(end, self.omit_pattern);
+                ("line_end_pattern", multiline)
+            }
+            _ => {
+                return Err("needs one of line_start_pattern and line_end_pattern".to_owned());
+            }
+        };
+        multiline.map_err(|error| {
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default();
+            format!(
+                "has a {name} that can't be read: {}",
+                why.strip_prefix("error: ").unwrap_or(why)
+            )
+        })
     }
-}
-
-/// How a container runtime writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) enum ContainerFormat {
-    /// Any of them.
-    #[default]
-    #[serde(rename = "auto", alias = "")]
-    Auto,
-    /// Docker's JSON.
-    #[serde(rename = "docker")]
-    Docker,
-    /// CRI-O.
-    #[serde(rename = "crio")]
-    Crio,
-    /// containerd.
-    #[serde(rename = "containerd")]
-    Containerd,
-}
-
-/// What becomes of a line that can't be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum OnError {
-    /// It is passed on as it is.
-    #[default]
-    Send,
-    /// The same.
-    SendQuiet,
-    /// It is dropped and counted.
-    Drop,
-    /// The same.
-    DropQuiet,
 }
 
 impl Check for Config {
@@ -317,145 +282,78 @@ impl Check for Config {
         if self.max_in_flight.get() == 0 {
             at.field("max_in_flight").error("must be positive");
         }
-        if !matches!(
-            self.encoding.as_str(),
-            "" | "utf-8" | "utf8" | "utf-8-raw" | "ascii" | "nop"
-        ) {
-            at.field("encoding")
-                .error("is not supported yet; supported are utf-8, utf-8-raw, ascii and nop");
+        if Encoding::named(&self.encoding).is_none() {
+            at.field("encoding").error(format!(
+                "is none of the names that the IANA registry has, such as utf-8, utf-16le or iso-8859-1: '{}'",
+                self.encoding
+            ));
         }
-        match self.compression.as_str() {
-            "" => {}
-            "auto" => at
-                .field("compression")
-                .warning("compressed files are not read yet, all others are"),
-            _ => at
-                .field("compression")
-                .error("is not supported yet; take `auto` or leave it out"),
+        if !matches!(self.compression.as_str(), "" | "auto" | "gzip") {
+            at.field("compression").error(format!(
+                "must be gzip, auto or empty, found '{}'",
+                self.compression
+            ));
         }
-        let absent = [
-            ("multiline", self.multiline.is_some()),
-            ("header", self.header.is_some()),
-            ("ordering_criteria", self.ordering_criteria.is_some()),
-            ("delete_after_read", self.delete_after_read),
-            ("acquire_fs_lock", self.acquire_fs_lock),
-            (
-                "include_file_name_resolved",
-                self.include_file_name_resolved,
-            ),
-            (
-                "include_file_path_resolved",
-                self.include_file_path_resolved,
-            ),
-            ("include_file_owner_name", self.include_file_owner_name),
-            (
-                "include_file_owner_group_name",
-                self.include_file_owner_group_name,
-            ),
-            ("include_file_permissions", self.include_file_permissions),
-            (
-                "include_file_record_number",
-                self.include_file_record_number,
-            ),
-        ];
-        for (name, wanted) in absent {
-            if wanted {
-                at.field(name).error("is not supported yet");
-            }
+        if let Some(Err(error)) = self.multiline.as_ref().map(Multiline::tail) {
+            at.field("multiline").error(error);
         }
+        if self.multiline.is_some() && self.operators.leading_container().is_some() {
+            at.field("multiline").error(
+                "is of plain files: what runtimes write is joined by the operator 'container', and then by 'recombine'",
+            );
+        }
+        self.check_absent(at);
         for (name, values) in [
             ("attributes", &self.attributes),
             ("resource", &self.resource),
         ] {
-            if values.values().any(|value| value.starts_with("EXPR(")) {
-                at.field(name)
-                    .error("has an expression: only plain text is supported yet");
+            for (key, value) in values {
+                match Template::parse(value.as_str().into()) {
+                    Ok(template) => template.check_names(name, at),
+                    Err(error) => at.field(name).error(format!(
+                        "has a value for '{key}' that can't be read: {error}"
+                    )),
+                }
             }
         }
-        for (index, operator) in self.operators.iter().enumerate() {
-            operator.check_at(index, &mut at.item("operators", index));
-        }
-    }
-}
-
-/// The operators of the Collector that are none here yet.
-const KNOWN_OPERATORS: &[&str] = &[
-    "add",
-    "assign_keys",
-    "copy",
-    "csv_parser",
-    "file_input",
-    "filter",
-    "flatten",
-    "json_array_parser",
-    "json_parser",
-    "key_value_parser",
-    "move",
-    "noop",
-    "recombine",
-    "regex_parser",
-    "regex_replace",
-    "remove",
-    "retain",
-    "router",
-    "sanitize_utf8",
-    "scope_name_parser",
-    "severity_parser",
-    "syslog_parser",
-    "time_parser",
-    "trace_parser",
-    "unquote",
-    "uri_parser",
-];
-
-impl Operator {
-    fn check_at(&self, index: usize, at: &mut Checker<'_>) {
-        match self.kind.as_str() {
-            "container" if index == 0 => {}
-            "container" => at.on("type").error("operator 'container' must be the first: it reads the lines of the file"),
-            "" => at.on("type").error("missing required field `type`"),
-            kind if KNOWN_OPERATORS.contains(&kind) => at.on("type").error(format!(
-                "operator '{kind}' is not supported yet: supported is 'container'; change records in a processor such as 'attributes'"
-            )),
-            kind => at.on("type").error(format!("unsupported type '{kind}': supported is 'container'")),
-        }
-        if self
-            .parse_from
-            .as_deref()
-            .is_some_and(|from| from != "body")
-        {
-            at.field("parse_from")
-                .error("is not supported yet, it must be body");
-        }
-        if self
-            .parse_to
-            .as_deref()
-            .is_some_and(|to| to != "attributes")
-        {
-            at.field("parse_to")
-                .error("is not supported yet, it must be attributes");
-        }
-        if self.output.is_some() {
-            at.field("output")
-                .error("is not supported yet: operators run in their order");
-        }
-        if self.condition.is_some() {
-            at.field("if").error("is not supported yet");
-        }
+        // Built for what it says; the one that works is built at start.
+        drop(self.operators.build(at.problems()));
     }
 }
 
 impl Config {
-    /// The operator `container`, when there is one.
-    pub(crate) fn container(&self) -> Option<&Operator> {
-        self.operators
-            .iter()
-            .find(|operator| operator.kind == "container")
+    /// What is refused, with what to do instead.
+    fn check_absent(&self, at: &mut Checker<'_>) {
+        for (name, wanted, instead) in [
+            (
+                "header",
+                self.header.is_some(),
+                "is not supported: tell the lines of the header with the operator 'filter', and read fields with 'regex_parser' or 'csv_parser'",
+            ),
+            (
+                "ordering_criteria",
+                self.ordering_criteria.is_some(),
+                "is not supported: rotated generations are read oldest first without it; to follow fewer files narrow 'include' or set 'exclude_older_than'",
+            ),
+            (
+                "delete_after_read",
+                self.delete_after_read,
+                "is not supported: no file is ever deleted here; leave that to whoever rotates the files",
+            ),
+            (
+                "acquire_fs_lock",
+                self.acquire_fs_lock,
+                "is not supported: files are read without locks, and no writer waits",
+            ),
+        ] {
+            if wanted {
+                at.field(name).error(instead);
+            }
+        }
     }
-
     /// What records look like.
     pub(crate) fn shape(&self) -> Shape {
-        let container = self.container();
+        let container = self.operators.leading_container();
         let pairs = |map: &BTreeMap<String, String>| {
             map.iter()
                 .map(|(key, value)| (key.clone(), value.clone()))
@@ -463,29 +361,57 @@ impl Config {
         };
         Shape {
             container: container.is_some(),
-            drop_unparsed: container.is_some_and(|operator| {
-                matches!(operator.on_error, OnError::Drop | OnError::DropQuiet)
-            }),
-            metadata: container.is_some_and(|operator| operator.add_metadata_from_filepath),
+            drop_unparsed: container.is_some_and(|operator| operator.on_error.drops()),
+            metadata: container.is_some_and(|operator| operator.metadata),
             trim_start: container.is_none() && !self.preserve_leading_whitespaces,
             trim_end: container.is_none() && !self.preserve_trailing_whitespaces,
             raw_bytes: self.encoding == "nop",
             name: self.include_file_name,
             path: self.include_file_path,
             offset: self.include_file_record_offset,
+            number: self.include_file_record_number,
+            facts: Facts {
+                name_resolved: self.include_file_name_resolved,
+                path_resolved: self.include_file_path_resolved,
+                owner: self.include_file_owner_name,
+                group: self.include_file_owner_group_name,
+                permissions: self.include_file_permissions,
+            },
             attributes: pairs(&self.attributes),
             resource: pairs(&self.resource),
         }
     }
 
+    /// The operators and attributes that need entries; `None` when there are none, and lines become bytes without them.
+    pub(crate) fn slow_path(&self) -> Option<(Chain, Marks)> {
+        let templates = |map: &BTreeMap<String, String>| {
+            map.iter()
+                .filter_map(|(key, value)| {
+                    let template = Template::parse(value.as_str().into()).ok()?;
+                    Some((Key::from(key.as_str()), template))
+                })
+                .collect()
+        };
+        let marks = Marks {
+            attributes: templates(&self.attributes),
+            resource: templates(&self.resource),
+        };
+        let done = usize::from(self.operators.leading_container().is_some());
+        if self.operators.len() == done && marks.are_constant() {
+            return None;
+        }
+        let chain = self.operators.build_after(done, &mut Problems::new())?;
+        Some((chain, marks))
+    }
+
     /// What the engine is told.
     pub(crate) fn tail(&self, name: &str) -> corten_tail::Settings {
         let mut max_log_size = self.max_log_size.as_usize();
-        let framing = match self.container() {
+        let framing = match self.operators.leading_container() {
             None => Framing::Lines,
             Some(operator) => {
-                if operator.max_log_size.get() > 0 {
-                    max_log_size = max_log_size.min(operator.max_log_size.as_usize());
+                if operator.max_log_size > 0 {
+                    max_log_size = max_log_size.min(operator.max_log_size);
                 }
                 let format = match operator.format {
                     ContainerFormat::Auto => Format::Auto,
@@ -512,7 +438,14 @@ impl Config {
                 StartAt::End => corten_tail::StartAt::End,
             },
             exclude_older_than: self.exclude_older_than.non_zero(),
+            compression: match self.compression.as_str() {
+                "gzip" => Compression::Gzip,
+                "auto" => Compression::Auto,
+                _ => Compression::None,
+            },
             framing,
+            multiline: self.multiline.as_ref().and_then(|m| m.tail().ok()),
+            encoding: Encoding::named(&self.encoding).flatten(),
             poll_interval: self.poll_interval.get(),
             force_flush_period: self.force_flush_period.non_zero(),
             max_log_size,
@@ -600,17 +533,69 @@ mod tests {
     #[test]
     fn what_is_not_supported_says_what_is() {
         let text = problems(
-            "include: [/x]\nmultiline: {line_start_pattern: a}\ncompression: gzip\noperators: [{type: json_parser}, {type: jsonparser}, {type: container}]",
+            "include: [/x]\nheader: {pattern: a}\nordering_criteria: {regex: a}\ndelete_after_read: true\nacquire_fs_lock: true\ncompression: zip\nencoding: utf-7\noperators: [{type: jsonparser}, {type: regex_parser, regex: '(?P<a>x)', if: 'bdy == 1'}]\nattributes: {a: 'EXPR(1 +)'}",
         );
         for expected in [
-            "config:2:12: multiline is not supported yet",
-            "compression is not supported yet",
-            "operators[0]: operator 'json_parser' is not supported yet: supported is 'container'",
-            "unsupported type 'jsonparser'",
-            "operator 'container' must be the first",
+            "config:2:9: header is not supported: tell the lines of the header",
+            "ordering_criteria is not supported: rotated generations are read oldest first",
+            "delete_after_read is not supported: no file is ever deleted here",
+            "acquire_fs_lock is not supported",
+            "config:6:14: compression must be gzip, auto or empty, found 'zip'",
+            "encoding is none of the names",
+            "config:8:20: operators[0]: unsupported type 'jsonparser', did you mean 'json_parser'?",
+            "warning: operators[1]: if has the name 'bdy', which no entry has: it is nothing, did you mean 'body'?",
+            "attributes has a value for 'a' that can't be read: the expression can't be read at character 4",
         ] {
             assert!(text.contains(expected), "{expected} in\n{text}");
         }
+    }
+
+    #[test]
+    fn only_what_needs_entries_takes_the_slow_path() {
+        for (operators, slow) in [
+            ("", false),
+            ("operators: [{type: container}]", false),
+            (
+                "operators: [{type: container, on_error: drop, format: crio}]",
+                false,
+            ),
+            ("attributes: {a: b}\nresource: {c: d}", false),
+            ("operators: [{type: container, if: 'true'}]", true),
+            ("operators: [{type: container, parse_to: body}]", true),
+            ("operators: [{type: container}, {type: json_parser}]", true),
+            ("operators: [{type: noop}]", true),
+            ("resource: {node: 'EXPR(env(\"NODE\"))'}", true),
+        ] {
+            let config: Config = from_str(&format!("include: [/x]\n{operators}")).unwrap();
+            assert_eq!(config.slow_path().is_some(), slow, "{operators}");
+        }
+    }
+
+    #[test]
+    fn lines_encodings_and_compression_reach_the_engine() {
+        let config: Config = from_str(
+            "include: [/x]\nmultiline: {line_start_pattern: '^\\d{4}'}\nencoding: utf-16le\ncompression: auto",
+        )
+        .unwrap();
+        let tail = config.tail("x");
+        assert!(tail.multiline.is_some() && tail.encoding.is_some());
+        assert_eq!(tail.compression, Compression::Auto);
+        for multiline in ["{}", "{line_start_pattern: a, line_end_pattern: b}"] {
+            let text = problems(&format!("include: [/x]\nmultiline: {multiline}"));
+            assert!(
+                text.contains("needs one of line_start_pattern and line_end_pattern"),
+                "{text}"
+            );
+        }
+        let text = problems("include: [/x]\nmultiline: {line_start_pattern: '('}");
+        assert!(
+            text.contains("line_start_pattern that can't be read: unclosed group"),
+            "{text}"
+        );
+        let text = problems(
+            "include: [/x]\nmultiline: {line_start_pattern: a}\noperators: [{type: container}]",
+        );
+        assert!(text.contains("multiline is of plain files"), "{text}");
     }
 
     #[test]

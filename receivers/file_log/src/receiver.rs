@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use corten_component::{BoxError, Component, Context, Next, Receiver, async_trait};
-use corten_lines::{Encoder, Follower, Pauses};
+use corten_lines::{Encoder, Follower, Operated, Pauses, observe_operators};
 use parking_lot::Mutex;
 
 use crate::config::Config;
@@ -34,17 +34,24 @@ impl FileLog {
 impl Component for FileLog {
     async fn start(self: Arc<Self>) -> Result<(), BoxError> {
         let retry = &self.config.retry_on_failure;
-        let follower = Follower::start(
-            &self.cx,
-            self.config.tail(&self.cx.id().to_string()),
-            self.config.storage.as_ref(),
-            self.next.clone(),
-            Pauses {
-                first: retry.initial_interval.get(),
-                longest: retry.max_interval.get(),
-            },
-            |outbox| Encoder::new(self.config.shape(), outbox),
-        )?;
+        let (cx, config, next) = (&self.cx, &self.config, self.next.clone());
+        let (tail, storage) = (config.tail(&cx.id().to_string()), config.storage.as_ref());
+        let pauses = Pauses {
+            first: retry.initial_interval.get(),
+            longest: retry.max_interval.get(),
+        };
+        let shape = config.shape();
+        let follower = match config.slow_path() {
+            None => Follower::start(cx, tail, storage, next, pauses, |outbox| {
+                Encoder::new(shape, outbox)
+            })?,
+            Some((chain, marks)) => {
+                observe_operators(cx, chain.stats());
+                Follower::start(cx, tail, storage, next, pauses, |outbox| {
+                    Operated::new(shape, marks, chain, outbox)
+                })?
+            }
+        };
         *self.running.lock() = Some(follower);
         Ok(())
     }

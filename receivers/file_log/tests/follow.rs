@@ -357,3 +357,241 @@ async fn rotation_under_load_loses_nothing_and_keeps_the_order() {
         "lost, doubled or out of order"
     );
 }
+
+fn records(batches: &[Batch]) -> Vec<String> {
+    let mut records = Vec::new();
+    for batch in batches {
+        let Data::Logs(logs) = &batch.data else {
+            panic!("no logs")
+        };
+        for resource in logs.decode().unwrap().resource_logs {
+            for scope in resource.scope_logs {
+                for record in scope.log_records {
+                    records.push(format!("{:?} {record:?}", resource.resource));
+                }
+            }
+        }
+    }
+    records
+}
+
+#[tokio::test]
+async fn operators_work_on_what_containers_wrote() {
+    let node = Node::new(
+        "include_file_record_number: true
+include_file_permissions: true
+attributes: {where: 'EXPR(attributes[\"log.iostream\"] + \"!\")', constant: c}
+resource: {cluster: blue}
+operators:
+- type: container
+- {type: filter, expr: 'body == \"noise\"'}
+- type: json_parser
+  if: 'body startsWith \"{\"'
+  severity: {parse_from: attributes.level}
+- {type: move, from: attributes.message, to: body, if: 'attributes.message != nil'}
+- {type: move, from: 'resource[\"k8s.pod.name\"]', to: resource.pod}",
+    );
+    node.append(&cri("stdout", "F", "noise"));
+    node.append(&cri("stdout", "P", r#"{"level":"error","#));
+    node.append(&cri("stdout", "F", r#""message":"it broke","n":1}"#));
+    node.append(&cri("stderr", "F", "plain"));
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    let batches = sink.wait_for_items(2).await;
+    stop(running).await.unwrap();
+    assert_eq!(bodies(&batches), ["it broke", "plain"]);
+    let records = records(&batches);
+    for expected in [
+        "severity_number: Error",
+        "severity_text: \"error\"",
+        "DoubleValue(1.0)",
+        "\"stdout!\"",
+        "\"constant\"",
+        "\"blue\"",
+        "\"pod\"",
+        "\"web-0\"",
+        "log.file.record_number",
+        "log.file.permissions",
+        "1767225600000000001",
+    ] {
+        assert!(
+            records[0].contains(expected),
+            "{expected} in {}",
+            records[0]
+        );
+    }
+    assert!(!records[0].contains("k8s.pod.name"));
+    assert!(records[1].contains("\"stderr!\""), "{}", records[1]);
+    // What was filtered is done with as well.
+    let running = node.start(&sink).await;
+    node.append(&cri("stdout", "F", "later"));
+    let batches = sink.wait_for_items(3).await;
+    stop(running).await.unwrap();
+    assert_eq!(bodies(&batches), ["it broke", "plain", "later"]);
+}
+
+const RECOMBINE: &str = "operators:
+- type: recombine
+  combine_field: body
+  is_first_entry: 'body startsWith \"*\"'
+  force_flush_period: 1h
+";
+
+/// What `recombine` holds at the end of a process is read again by the next one, and joined with what was written in between;
+/// what had left it is not.
+#[tokio::test]
+async fn what_recombine_holds_survives_the_process() {
+    let node = Node::new(RECOMBINE);
+    node.append("*one\n and more\n*two\n");
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    assert_eq!(bodies(&sink.wait_for_items(1).await), ["*one\\nand more"]);
+    node.append(" two's second\n");
+    stop(running).await.unwrap();
+
+    node.append(" two's third\n*three\n");
+    let running = node.start(&sink).await;
+    let batches = sink.wait_for_items(3).await;
+    stop(running).await.unwrap();
+    // The chunk that began the second record held the first one, too: it comes twice.
+    assert_eq!(
+        bodies(&batches),
+        [
+            "*one\\nand more",
+            "*one\\nand more",
+            "*two\\ntwo's second\\ntwo's third"
+        ]
+    );
+
+    // What began a chunk of its own is alone in being read again.
+    let running = node.start(&sink).await;
+    node.append("*four\n");
+    sink.wait_for_items(6).await;
+    node.append("*five\n");
+    let batches = sink.wait_for_items(7).await;
+    stop(running).await.unwrap();
+    assert_eq!(bodies(&batches).last().unwrap(), "*four");
+    let running = node.start(&sink).await;
+    node.append("*six\n");
+    let batches = sink.wait_for_items(8).await;
+    stop(running).await.unwrap();
+    assert_eq!(bodies(&batches)[7..], ["*five"]);
+}
+
+/// Killed at any moment: what the last checkpoint says is all that is left of the process. Every record comes at least once and
+/// whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_while_recombining_lose_nothing() {
+    let node = Node::new(RECOMBINE);
+    let saved = node.root.path().join("saved");
+    let state = node.root.path().join("state");
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        fs::create_dir_all(to).unwrap();
+        for directory in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let to = to.join(directory.file_name());
+            fs::create_dir_all(&to).unwrap();
+            for file in fs::read_dir(directory.path()).unwrap().map(Result::unwrap) {
+                fs::copy(file.path(), to.join(file.file_name())).unwrap();
+            }
+        }
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let (rounds, each) = (12usize, 40usize);
+    for round in 0..rounds {
+        let sink = RecordingSink::new();
+        let running = node.start(&sink).await;
+        for record in round * each..(round + 1) * each {
+            node.append(&format!("*{record}\n second of {record}\n"));
+            if record % 7 == round % 7 {
+                tokio::task::yield_now().await;
+            }
+        }
+        // The last record of the file is held.
+        let last = (round + 1) * each - 2;
+        eventually("the round is read", Duration::from_secs(10), || async {
+            let kept = sink.batches();
+            bodies(&kept)
+                .iter()
+                .any(|body| body.starts_with(&format!("*{last}\\n")))
+                .then_some(())
+        })
+        .await;
+        for body in bodies(&sink.batches()) {
+            let (first, second) = body.split_once("\\n").unwrap();
+            let record = first.trim_start_matches('*');
+            assert_eq!(second, format!("second of {record}"), "torn: {body}");
+            seen.insert(record.parse::<usize>().unwrap());
+        }
+        // A kill leaves the files of the state as they are at this moment, and the writer goes on.
+        drop(fs::remove_dir_all(&saved));
+        copy(&state, &saved);
+        stop(running).await.unwrap();
+        fs::remove_dir_all(&state).unwrap();
+        copy(&saved, &state);
+        if round % 3 == 1 {
+            fs::rename(
+                node.log("0.log"),
+                node.log(&format!("0.log.20260101-{round:06}")),
+            )
+            .unwrap();
+        }
+    }
+    let missing: Vec<usize> = (0..rounds * each - 1)
+        .filter(|record| !seen.contains(record))
+        .collect();
+    assert!(missing.is_empty(), "lost: {missing:?}");
+}
+
+#[tokio::test]
+async fn logs_that_wait_for_their_ends_do_not_stop_the_reading() {
+    // Each of forty logs has a record whose end is open, in a chunk of its own; all together are far more than may be in flight.
+    let node = Node::new(&format!("max_in_flight: 256KiB\n{RECOMBINE}"));
+    let count = 40;
+    for log in 0..count {
+        let filler = "x".repeat(32 << 10);
+        fs::write(
+            node.log(&format!("{log}.log")),
+            format!("*a{log}{filler}\n*held\n"),
+        )
+        .unwrap();
+    }
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    let batches = sink.wait_for_items(count).await;
+    stop(running).await.unwrap();
+    let found: std::collections::BTreeSet<String> = bodies(&batches)
+        .iter()
+        .map(|body| body.trim_end_matches('x').to_owned())
+        .collect();
+    assert_eq!(found.len(), count);
+}
+
+#[tokio::test]
+async fn records_of_several_lines_and_other_encodings() {
+    let node = Node::new(
+        "multiline: {line_start_pattern: '^\\d'}\nforce_flush_period: 50ms\noperators: [{type: regex_parser, regex: '(?s)^(?P<n>\\d) (?P<rest>.*)$'}]",
+    );
+    node.append("1 first\n  more\n2 second\n");
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    let batches = sink.wait_for_items(2).await;
+    stop(running).await.unwrap();
+    assert_eq!(bodies(&batches), ["1 first\\n  more", "2 second"]);
+    assert!(records(&batches)[0].contains("first\\n  more"));
+
+    let node = Node::new("encoding: utf-16le\noperators: [{type: json_parser, parse_to: body}]");
+    let text: Vec<u8> = "{\"a\":\"é\"}\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    fs::write(node.log("0.log"), text).unwrap();
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    let batches = sink.wait_for_items(1).await;
+    stop(running).await.unwrap();
+    assert!(
+        records(&batches)[0].contains("StringValue(\"é\")"),
+        "{:?}",
+        records(&batches)
+    );
+}
