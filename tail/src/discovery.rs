@@ -80,6 +80,8 @@ pub(crate) struct Scan {
     pub(crate) changed: Vec<Listing>,
     /// Directories that are gone.
     pub(crate) gone: Vec<PathBuf>,
+    /// A directory could not be listed for want of a descriptor.
+    pub(crate) exhausted: bool,
 }
 
 #[derive(Debug)]
@@ -414,6 +416,11 @@ impl Walk<'_> {
         if error.kind() != io::ErrorKind::NotFound {
             // It may be unreadable for a moment only: what is known of it stays.
             self.seen.entry(directory.to_owned()).or_default();
+            if is_exhausted(error) {
+                add(&self.stats.descriptor_errors, 1);
+                self.scan.exhausted = true;
+                return;
+            }
             add(&self.stats.read_errors, 1);
             if self.warned.insert(directory.to_owned()) {
                 tracing::warn!(directory = %directory.display(), %error, "log directory unreadable");
@@ -448,6 +455,15 @@ fn is_settled(metadata: &Metadata) -> bool {
         .ok()
         .and_then(|modified| SystemTime::now().duration_since(modified).ok())
         .is_some_and(|age| age > SETTLED)
+}
+
+/// The process or the system has no more descriptors.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }
 
 #[cfg(test)]

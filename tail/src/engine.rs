@@ -19,10 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-
 use crate::container::{Parser, StdStream};
-use crate::discovery::{Discovery, modified};
+use crate::discovery::{Discovery, is_exhausted, modified};
 use crate::identity::{Inode, Mark, Position};
 use crate::opened::Opened;
 use crate::pattern::{Exclude, Pattern, PatternError};
@@ -819,11 +817,4 @@ fn successor_begun(stream: &mut Stream, index: usize, now: Instant) -> bool {
         begun |= generation.size > 0 || generation.read.offset > 0;
     }
     begun
-}
-
-fn is_exhausted(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE)
-    )
 }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Engine;
 use super::stream::{Generation, Stream, Twin};
+use super::{Engine, GIVE_UP};
 use crate::container::path;
 use crate::discovery::{Found, Listing, Scan, modified};
 use crate::identity::{Fingerprint, Inode, Mark, Position};
@@ -33,7 +33,14 @@ impl<S: Sink> Engine<S> {
     /// Brings the streams in line with what lies in the directories.
     pub(super) fn reconcile(&mut self, now: Instant) {
         self.scans += 1;
-        let Scan { changed, gone } = self.discovery.scan(now, &self.stats);
+        let Scan {
+            changed,
+            gone,
+            exhausted,
+        } = self.discovery.scan(now, &self.stats);
+        if exhausted {
+            self.close_idle(GIVE_UP);
+        }
         for directory in &gone {
             for id in self.streams_of(directory) {
                 for generation in self
