@@ -149,6 +149,29 @@ fn what_was_there_half_a_window_ago_is_found_wherever_the_windows_begin() {
 }
 
 #[test]
+fn what_stands_before_a_window_is_known() {
+    let mut dice = samples::Dice::new(9);
+    let mut bytes = |len: usize| -> Vec<u8> {
+        (0..len)
+            .map(|_| dice.roll().to_le_bytes()[0] | 0x80)
+            .collect()
+    };
+    let (filler, fresh, text) = (bytes(1000), bytes(16), bytes(24));
+    // Begins where the second window begins, and once more later, behind other bytes: those that are in the encoder's
+    // memory for want of any.
+    let text = [b" ", text.as_slice()].concat();
+    let later = [fresh, vec![0; 8], text.clone()].concat();
+    let mut input: Vec<u8> = filler.iter().copied().cycle().take(REACH + 5000).collect();
+    input[STEP..STEP + text.len()].copy_from_slice(&text);
+    input[REACH - 9000..REACH - 9000 + later.len()].copy_from_slice(&later);
+    input[REACH + 1000..REACH + 1000 + later.len()].copy_from_slice(&later);
+    check(&mut Encoder::new(), &input);
+    // Only the second of the two is behind everything that the first window knows.
+    input[REACH - 9000..REACH - 9000 + later.len()].fill(b'-');
+    check(&mut Encoder::new(), &input);
+}
+
+#[test]
 fn logs_shrink_about_as_with_snap_and_random_bytes_do_not_grow() {
     let mut encoder = Encoder::new();
     for (name, body) in samples::all(300_000) {
