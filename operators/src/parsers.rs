@@ -659,7 +659,9 @@ impl Parse for SyslogParser {
                 .ok_or_else(|| format("expected the message's length before it"))?;
             if text.len() > self.most.as_usize() {
                 let most = self.most;
-                return Err(format(format!("the message is longer than max_octets ({most})")));
+                return Err(format(format!(
+                    "the message is longer than max_octets ({most})"
+                )));
             }
         }
         if let Some(trailer) = self.trailer {
