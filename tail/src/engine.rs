@@ -263,7 +263,7 @@ impl<S: Sink> Engine<S> {
         let mut writer = positions::Writer::new();
         for stream in self.streams.values() {
             let path = stream.path();
-            for generation in stream.generations.iter().filter(|g| !g.lost) {
+            for generation in stream.generations.iter().filter(|g| stream.is_kept(g)) {
                 let name = generation.path.file_name().unwrap_or_default();
                 writer.entry(path.as_os_str(), name, &generation.state());
             }
@@ -496,6 +496,12 @@ impl<S: Sink> Engine<S> {
             new.resume(Mark { at, number: 0 });
         }
         self.inodes.insert(new.inode, (stream.id, new.id));
+        // A copy that was made since is one of what it has now.
+        for copy in &mut stream.generations {
+            if let Some((original, _)) = copy.copy_of.as_mut().filter(|(of, _)| *of == id) {
+                *original = new.id;
+            }
+        }
         stream.generations.insert(index + 1, new);
     }
 

@@ -261,11 +261,11 @@ impl<S: Sink> Engine<S> {
             let place = place_of(&stream, &found.name);
             let packed = self.is_packed(&found.name, false);
             let mut generation = self.begin(directory.join(&found.name), found, packed, now);
-            let is_copy = generation
+            generation.copy_of = generation
                 .file
                 .as_mut()
-                .is_some_and(|file| self.is_copy(&mut stream, &found.name, file));
-            if is_copy || !(history || self.is_news(found)) {
+                .and_then(|file| self.original(&mut stream, &found.name, file));
+            if generation.copy_of.is_some() || !(history || self.is_news(found)) {
                 generation.ignored = true;
                 generation.file = None;
             } else if let Some(file) = &mut generation.file {
@@ -614,35 +614,37 @@ impl<S: Sink> Engine<S> {
             })
     }
 
-    /// Whether a file that appeared has what is read elsewhere already: a copy of another, or what a generation was
-    /// compressed to. Files may begin alike, so that alone is not enough: better lines twice than never.
-    fn is_copy(&mut self, stream: &mut Stream, name: &OsStr, file: &mut Opened) -> bool {
+    /// Of which generation a file that appeared is a copy, or what that was compressed to, and up to where. Files may begin alike, so
+    /// that alone is not enough: better lines twice than never.
+    fn original(
+        &mut self,
+        stream: &mut Stream,
+        name: &OsStr,
+        file: &mut Opened,
+    ) -> Option<(u64, u64)> {
         let plain = unpacked(name);
         let size = self.settings.fingerprint_size;
         for known in stream.generations.iter_mut().filter(|known| !known.packed) {
-            if let Some(open) = &mut known.file {
-                if begins_with(open, file, size).unwrap_or(false) {
-                    if let Some(plain) = plain.filter(|_| known.removed) {
-                        // By that name it was compressed, and by that it is found again.
-                        known.path = stream.directory.join(plain);
-                    }
-                    return true;
-                }
+            let end = if let Some(open) = &mut known.file {
+                begins_with(open, file, size).unwrap_or(None)
             } else if plain.is_some() && known.fingerprint.len > 0 {
                 let named = known.path.file_name() == plain;
-                if (named || known.read.offset > 0) && is_same(known, file) {
-                    if !known.drained {
-                        // It may have grown before it was compressed: that is looked for, here or there.
-                        known.size = known.size.max(known.read.offset + 1);
-                    }
-                    if let Some(plain) = plain.filter(|_| known.removed) {
-                        known.path = stream.directory.join(plain);
-                    }
-                    return true;
-                }
+                ((named || known.read.offset > 0) && is_same(known, file)).then_some(u64::MAX)
+            } else {
+                None
+            };
+            let Some(end) = end else { continue };
+            if known.file.is_none() && !known.drained {
+                // It may have grown before it was compressed: that is looked for, here or there.
+                known.size = known.size.max(known.read.offset + 1);
             }
+            if let Some(plain) = plain.filter(|_| known.removed) {
+                // By that name it was compressed, and by that it is found again.
+                known.path = stream.directory.join(plain);
+            }
+            return Some((known.id, end));
         }
-        false
+        None
     }
 
     /// Whether a generation's file has what was read of it.
@@ -725,17 +727,22 @@ fn is_remembered(file: &mut Opened, state: &State, size: u64) -> bool {
     matches(file, state.fingerprint, state.committed).unwrap_or(false)
 }
 
-/// Whether all that `copy` has is what `file` begins with.
-fn begins_with(file: &mut Opened, copy: &mut Opened, fingerprint_size: u16) -> io::Result<bool> {
+/// Where `copy` ends, if all that it has is what `file` begins with.
+fn begins_with(
+    file: &mut Opened,
+    copy: &mut Opened,
+    fingerprint_size: u16,
+) -> io::Result<Option<u64>> {
     let first = Fingerprint::read(copy, fingerprint_size)?;
     if first.len == 0 || !first.holds_in(file)? {
-        return Ok(false);
+        return Ok(None);
     }
     let end = copy.find_end()?;
-    match Position::read(copy, end)? {
-        Some(end) => end.holds_in(file),
-        None => Ok(false),
-    }
+    let same = match Position::read(copy, end)? {
+        Some(position) => position.holds_in(file)?,
+        None => false,
+    };
+    Ok(same.then_some(end))
 }
 
 fn matches(file: &mut impl ReadAt, fingerprint: Fingerprint, at: Position) -> io::Result<bool> {

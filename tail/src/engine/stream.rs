@@ -55,6 +55,8 @@ pub(crate) struct Generation {
     pub(crate) lost: bool,
     /// Never to be read: a copy, or older than where the stream was begun.
     pub(crate) ignored: bool,
+    /// The generation that it is a copy of, and up to where.
+    pub(crate) copy_of: Option<(u64, u64)>,
     /// Its end was reached after its successor had begun.
     pub(crate) drained: bool,
     /// Its end was looked at once more after its successor had begun.
@@ -102,6 +104,7 @@ impl Generation {
             removed: false,
             lost: false,
             ignored: false,
+            copy_of: None,
             drained: false,
             checked: false,
             skipping: None,
@@ -293,11 +296,16 @@ impl Stream {
                 break;
             };
             let safe = self.safe(generation);
+            // While a part of an older one has to be read again, so has what followed it: the parts of a line belong together.
+            let held = safe.at.offset < generation.read.offset;
             if safe.at.offset > generation.queued.offset
                 && let Some(generation) = self.generations.get_mut(index)
             {
                 generation.queued = safe.at;
                 commits.push((generation.id, safe));
+            }
+            if held {
+                break;
             }
         }
         self.flights.push_back(Flight {
@@ -372,6 +380,17 @@ impl Stream {
             .iter()
             .filter(|generation| generation.file.is_some())
             .count()
+    }
+
+    /// Whether a checkpoint keeps a generation. A copy is remembered as one only when all that it has is committed: if the
+    /// original is gone before that, it is what is read.
+    pub(crate) fn is_kept(&self, generation: &Generation) -> bool {
+        let uncommitted = generation.copy_of.is_some_and(|(original, end)| {
+            self.generations
+                .iter()
+                .any(|known| known.id == original && known.committed.at.offset < end && !known.lost)
+        });
+        !generation.lost && !uncommitted
     }
 
     /// It needs no look before something is written, but the one at everything.
@@ -464,10 +483,10 @@ mod tests {
         stream.chains[0].hold(11, mark(3));
         let second = take(&mut stream, 1, 5);
         stream.answer(second, true, now);
-        assert_eq!(committed(&stream), [7, 3]);
+        assert_eq!(committed(&stream), [7, 0]);
         stream.chains[0].clear();
         let third = take(&mut stream, 1, 9);
-        assert_eq!(committed(&stream), [7, 3]);
+        assert_eq!(committed(&stream), [7, 0]);
         stream.answer(third, true, now);
         assert_eq!(committed(&stream), [10, 9]);
     }
