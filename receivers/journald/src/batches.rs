@@ -1,14 +1,16 @@
 //! Entries become OTLP bytes.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use corten_operators::syslog::severity;
-use corten_pdata::build::{AttributesBuilder, LogsBuilder, OwnedValue};
+use corten_operators::{Chain, Entry as Operand, EntryWriter, Map, Origin, Origins, Value};
+use corten_pdata::build::{AttributesBuilder, LogRecordBuilder, LogsBuilder, OwnedValue};
 use corten_pdata::{AnyValue, Logs};
 
 use crate::config::{Body, Config};
 use crate::entry::{Entry, Field};
-use crate::progress::Position;
+use crate::progress::{Answer, Page, Position, Progress};
 
 /// A batch goes out when it has this many bytes.
 const FULL: usize = 256 << 10;
@@ -20,107 +22,146 @@ pub(crate) struct Batches {
     lossy: bool,
     attributes: Vec<(String, String)>,
     resource: Vec<(String, String)>,
-    builder: LogsBuilder,
+    way: Way,
+    progress: Arc<Progress>,
     last: Position,
+}
+
+/// How entries become records.
+#[derive(Debug)]
+enum Way {
+    /// At once.
+    Straight(LogsBuilder),
+    /// Through operators, which may hold or drop them.
+    Operated(Box<Operated>),
+}
+
+#[derive(Debug)]
+struct Operated {
+    chain: Chain,
+    writer: EntryWriter,
+    resource: Arc<Map>,
+    /// That of the entries that are read now.
+    page: Option<Arc<Page>>,
 }
 
 impl Batches {
     /// Of entries behind `last`.
-    pub(crate) fn new(config: &Config, last: Position) -> Self {
-        let pairs = |map: &std::collections::BTreeMap<String, String>| {
+    pub(crate) fn new(
+        config: &Config,
+        chain: Option<Chain>,
+        progress: &Arc<Progress>,
+        last: Position,
+    ) -> Self {
+        let pairs = |map: &std::collections::BTreeMap<String, String>| -> Vec<_> {
             map.iter()
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect()
+        };
+        let way = match chain {
+            None => Way::Straight(LogsBuilder::new()),
+            Some(chain) => {
+                let mut resource = Map::new();
+                for (key, value) in &config.resource {
+                    resource.insert(key.as_str(), value.as_str());
+                }
+                Way::Operated(Box::new(Operated {
+                    chain,
+                    writer: EntryWriter::default(),
+                    resource: Arc::new(resource),
+                    page: None,
+                }))
+            }
         };
         Self {
             body: config.body,
             lossy: config.convert_message_bytes,
             attributes: pairs(&config.attributes),
             resource: pairs(&config.resource),
-            builder: LogsBuilder::new(),
+            way,
+            progress: Arc::clone(progress),
             last,
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.builder.is_empty()
+        match &self.way {
+            Way::Straight(builder) => builder.is_empty(),
+            Way::Operated(operated) => operated.writer.is_empty() && operated.page.is_none(),
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.builder.len_bytes() >= FULL
+        let bytes = match &self.way {
+            Way::Straight(builder) => builder.len_bytes(),
+            Way::Operated(operated) => operated.writer.len_bytes(),
+        };
+        bytes >= FULL
+    }
+
+    /// Whether operators may hold entries; then [`flush`](Self::flush) has to be called now and then.
+    pub(crate) fn holds(&self) -> bool {
+        matches!(self.way, Way::Operated(_))
+    }
+
+    /// Takes from the operators what they held for long enough.
+    pub(crate) fn flush(&mut self) {
+        if let Way::Operated(operated) = &mut self.way {
+            let Operated { chain, writer, .. } = &mut **operated;
+            chain.flush(Instant::now(), &mut |entry| writer.write(entry));
+        }
     }
 
     /// Adds an entry, and returns where it is in the journal.
     pub(crate) fn add(&mut self, entry: &Entry<'_>) -> &Position {
-        if self.builder.is_empty() {
-            let resource = &self.resource;
-            self.builder.resource(|out| {
-                for (key, value) in resource {
-                    out.attribute_str(key, value);
-                }
-            });
-        }
         let micros = entry.number("__REALTIME_TIMESTAMP");
-        let priority = entry
-            .number("PRIORITY")
-            .and_then(|priority| u8::try_from(priority).ok())
-            .filter(|priority| *priority < 8);
-        let (body, lossy, attributes) = (self.body, self.lossy, &self.attributes);
-        self.builder.record(|out| {
-            if let Some(micros) = micros {
-                out.time(micros.saturating_mul(1000));
-            }
-            out.observed_time(now());
-            if let Some(priority) = priority {
-                let (number, text) = severity(priority);
-                out.severity(number, text);
-            }
-            match body {
-                Body::Entry => {
-                    let map = OwnedValue::map(|map| {
-                        for (key, field) in &entry.fields {
-                            if key != "__REALTIME_TIMESTAMP" {
-                                put(map, key, field, lossy && key == "MESSAGE");
-                            }
+        match &mut self.way {
+            Way::Straight(builder) => {
+                if builder.is_empty() {
+                    let resource = &self.resource;
+                    builder.resource(|out| {
+                        for (key, value) in resource {
+                            out.attribute_str(key, value);
                         }
                     });
-                    out.body(&map.get());
                 }
-                Body::Message => {
-                    let message = entry.fields.iter().find(|(key, _)| key == "MESSAGE");
-                    match message.map(|(_, field)| field) {
-                        None | Some(Field::Absent) => {
-                            out.body_str("");
-                        }
-                        Some(Field::Text(text)) => {
-                            out.body_str(text);
-                        }
-                        Some(Field::Bytes(bytes)) if lossy => {
-                            out.body_str(&String::from_utf8_lossy(bytes));
-                        }
-                        Some(field) => {
-                            out.body(&value(field, false).get());
-                        }
+                builder.record(|out| {
+                    if let Some(micros) = micros {
+                        out.time(micros.saturating_mul(1000));
                     }
-                    for (key, field) in &entry.fields {
-                        // Those with two underscores are the journal's own: addresses, not content.
-                        if key != "MESSAGE" && !key.starts_with("__") {
-                            match field {
-                                Field::Text(text) => {
-                                    out.attribute_str(key, text);
-                                }
-                                field => {
-                                    out.attribute(key, &value(field, false).get());
-                                }
-                            }
-                        }
+                    out.observed_time(now());
+                    if let Some((number, text)) = severity_of(entry) {
+                        out.severity(number, text);
                     }
+                    write(out, entry, self.body, self.lossy);
+                    for (key, value) in &self.attributes {
+                        out.attribute_str(key, value);
+                    }
+                });
+            }
+            Way::Operated(operated) => {
+                let Operated {
+                    chain,
+                    writer,
+                    resource,
+                    page,
+                } = &mut **operated;
+                let page = page.get_or_insert_default();
+                let mut made = convert(entry, self.body, self.lossy);
+                made.time = micros.map(|micros| micros.saturating_mul(1000));
+                made.observed = now();
+                if let Some((number, text)) = severity_of(entry) {
+                    made.severity = number;
+                    made.severity_text = text.to_owned();
                 }
+                for (key, value) in &self.attributes {
+                    made.attributes.insert(key.as_str(), value.as_str());
+                }
+                made.resource = Arc::clone(resource);
+                made.origins = Origins::of(Arc::clone(page) as Arc<dyn Origin>);
+                chain.process(made, Instant::now(), &mut |entry| writer.write(entry));
             }
-            for (key, value) in attributes {
-                out.attribute_str(key, value);
-            }
-        });
+        }
         // One that was cut may have lost its cursor: if it is the last, it is read again after a restart.
         if let Some(cursor) = entry.text("__CURSOR") {
             self.last = Position {
@@ -131,10 +172,112 @@ impl Batches {
         &self.last
     }
 
-    /// The batch, and where its last entry is. A new one begins.
-    pub(crate) fn take(&mut self) -> (Logs, Position) {
-        let builder = std::mem::take(&mut self.builder);
-        (builder.finish(), self.last.clone())
+    /// The batch, and what it answers for. A new one begins.
+    pub(crate) fn take(&mut self) -> Option<(Logs, Answer)> {
+        match &mut self.way {
+            Way::Straight(builder) => {
+                if builder.is_empty() {
+                    return None;
+                }
+                let logs = std::mem::take(builder).finish();
+                let delivery = self.progress.begin(self.last.clone());
+                Some((logs, Answer::Page(delivery)))
+            }
+            Way::Operated(operated) => {
+                let (logs, origins) = std::mem::take(&mut operated.writer).finish();
+                if let Some(page) = operated.page.take() {
+                    page.close(self.progress.begin(self.last.clone()));
+                }
+                if logs.is_empty() {
+                    origins.settle();
+                    return None;
+                }
+                Some((logs, Answer::Entries(origins)))
+            }
+        }
+    }
+}
+
+/// Severity's number and word.
+fn severity_of(entry: &Entry<'_>) -> Option<(i32, &'static str)> {
+    let priority = entry.number("PRIORITY")?;
+    let priority = u8::try_from(priority).ok().filter(|priority| *priority < 8);
+    priority.map(severity)
+}
+
+/// Body and attributes of an entry's record.
+fn write(out: &mut LogRecordBuilder<'_>, entry: &Entry<'_>, body: Body, lossy: bool) {
+    match body {
+        Body::Entry => {
+            let map = OwnedValue::map(|map| {
+                for (key, field) in &entry.fields {
+                    if key != "__REALTIME_TIMESTAMP" {
+                        put(map, key, field, lossy && key == "MESSAGE");
+                    }
+                }
+            });
+            out.body(&map.get());
+        }
+        Body::Message => {
+            let message = entry.fields.iter().find(|(key, _)| key == "MESSAGE");
+            match message.map(|(_, field)| field) {
+                None | Some(Field::Absent) => out.body_str(""),
+                Some(Field::Text(text)) => out.body_str(text),
+                Some(field) => out.body(&value(field, lossy).get()),
+            };
+            for (key, field) in &entry.fields {
+                if is_content(key) {
+                    match field {
+                        Field::Text(text) => out.attribute_str(key, text),
+                        field => out.attribute(key, &value(field, false).get()),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Whether a field is an attribute beside the message. Those with two underscores are the journal's own: addresses, not content.
+fn is_content(key: &str) -> bool {
+    key != "MESSAGE" && !key.starts_with("__")
+}
+
+/// The same for operators.
+fn convert(entry: &Entry<'_>, body: Body, lossy: bool) -> Operand {
+    let mut map = Map::new();
+    let mut message = Value::from("");
+    for (key, field) in &entry.fields {
+        let value = operand(field, lossy && key == "MESSAGE");
+        if body == Body::Message && key == "MESSAGE" {
+            message = value;
+        } else if body == Body::Entry && key != "__REALTIME_TIMESTAMP"
+            || body == Body::Message && is_content(key)
+        {
+            map.insert(&**key, value);
+        }
+    }
+    match body {
+        Body::Entry => Operand {
+            body: Value::Map(map),
+            ..Operand::default()
+        },
+        Body::Message => Operand {
+            body: message,
+            attributes: map,
+            ..Operand::default()
+        },
+    }
+}
+
+fn operand(field: &Field<'_>, lossy: bool) -> Value {
+    match field {
+        Field::Absent => Value::Null,
+        Field::Text(text) => Value::from(&**text),
+        Field::Bytes(bytes) if lossy => Value::from(String::from_utf8_lossy(bytes).into_owned()),
+        Field::Bytes(bytes) => Value::Bytes(bytes.clone()),
+        Field::List(fields) => {
+            Value::List(fields.iter().map(|field| operand(field, lossy)).collect())
+        }
     }
 }
 
@@ -178,12 +321,18 @@ mod tests {
     const LINE: &str = r#"{"__CURSOR":"c1","__REALTIME_TIMESTAMP":"1700000000000042","PRIORITY":"4","MESSAGE":[104,255],"_SYSTEMD_UNIT":"ssh.service","TWO":["a","b"],"NONE":null}"#;
 
     fn render(yaml: &str) -> String {
-        let mut batches = Batches::new(&from_str(yaml).unwrap(), Position::default());
+        let config: Config = from_str(yaml).unwrap();
+        let mut problems = corten_config::Problems::new();
+        let chain =
+            (!config.operators.is_empty()).then(|| config.operators.build(&mut problems).unwrap());
+        let progress = Progress::new(None);
+        let mut batches = Batches::new(&config, chain, &progress, Position::default());
         let entry = Entry::parse(LINE.as_bytes()).unwrap();
         assert_eq!(batches.add(&entry).micros, 1_700_000_000_000_042);
-        let (logs, last) = batches.take();
-        assert_eq!(last.cursor, "c1");
+        let (logs, answer) = batches.take().unwrap();
         assert!(batches.is_empty());
+        assert!(batches.take().is_none());
+        drop(answer);
         let mut out = String::new();
         for resource in logs.resources() {
             for attribute in resource.resource().attributes() {
@@ -255,5 +404,30 @@ mod tests {
             "13 warning\nbody h\u{fffd}\nPRIORITY=4\n_SYSTEMD_UNIT=ssh.service\nTWO=a+b\nNONE=nothing\n"
         );
         assert!(render("body: message").contains("body [104, 255]\n"));
+    }
+
+    /// What operators get is what would be written without them.
+    #[test]
+    fn operators_change_nothing_by_themselves() {
+        for yaml in [
+            "{}",
+            "body: message",
+            "convert_message_bytes: true",
+            "body: message\nconvert_message_bytes: true",
+            "resource: {a: b}\nattributes: {c: d}",
+        ] {
+            let sorted = |text: String| {
+                let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+                lines.sort();
+                lines
+            };
+            let straight = render(yaml);
+            let through = if yaml == "{}" {
+                render("operators: [{type: noop}]")
+            } else {
+                render(&format!("{yaml}\noperators: [{{type: noop}}]"))
+            };
+            assert_eq!(sorted(straight), sorted(through), "{yaml}");
+        }
     }
 }

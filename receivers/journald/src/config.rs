@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use corten_config::types::{ByteSize, ComponentId, Duration};
 use corten_config::{Check, Checker};
+use corten_operators::Operators;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +60,8 @@ pub(crate) struct Config {
     pub(crate) resource: BTreeMap<String, String>,
     /// Accepted: what is refused for now is offered again without end, since the journal can wait.
     pub(crate) retry_on_failure: RetryOnFailure,
-    /// Not supported yet.
-    pub(crate) operators: Vec<serde_json::Value>,
+    /// What is done with entries, in order.
+    pub(crate) operators: Operators,
 }
 
 impl Default for Config {
@@ -87,7 +88,7 @@ impl Default for Config {
             attributes: BTreeMap::new(),
             resource: BTreeMap::new(),
             retry_on_failure: RetryOnFailure::default(),
-            operators: Vec::new(),
+            operators: Operators::default(),
         }
     }
 }
@@ -200,11 +201,17 @@ impl Check for Config {
             at.field("max_log_size")
                 .error("must be at least 1024 bytes");
         }
-        if !self.operators.is_empty() {
-            at.field("operators").error(
-                "is not supported yet by journald: set `body: message` to have MESSAGE as the body and the other fields as attributes, or change records in a processor",
-            );
+        for (name, values) in [
+            ("attributes", &self.attributes),
+            ("resource", &self.resource),
+        ] {
+            if values.values().any(|value| value.starts_with("EXPR(")) {
+                at.field(name)
+                    .error("has an expression: take the operator `add` for it");
+            }
         }
+        // Their problems have places of their own.
+        drop(self.operators.build(at.problems()));
     }
 }
 
@@ -228,7 +235,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let problems = from_str::<Config>(
-            "directory: /a\nfiles: [/b]\npriority: loud\nmatches: [{unit: x}, {}]\nunits: ['']\nroot_path: host\njournalctl_path: ''\nmax_log_size: 10\noperators: [{type: json_parser}]",
+            "directory: /a\nfiles: [/b]\npriority: loud\nmatches: [{unit: x}, {}]\nunits: ['']\nroot_path: host\njournalctl_path: ''\nmax_log_size: 10\nattributes: {a: EXPR(1)}\noperators: [{type: json_parse}]",
         )
         .unwrap_err()
         .to_string();
@@ -241,7 +248,8 @@ mod tests {
             "root_path must be an absolute path",
             "journalctl_path must not be empty",
             "max_log_size must be at least 1024",
-            "operators is not supported yet by journald",
+            "attributes has an expression",
+            "json_parse",
         ] {
             assert!(problems.contains(expected), "{expected} in\n{problems}");
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use corten_component::HealthHandle;
 use corten_lines::Shipment;
+use corten_operators::Chain;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -18,12 +19,14 @@ use crate::config::Config;
 use crate::entry::{Entry, repair};
 use crate::lines::Lines;
 use crate::metadata::{Event, Metrics};
-use crate::progress::{Delivery, Position, Progress};
+use crate::progress::{Claim, Position, Progress};
 
 /// Batches under way at most, of a quarter of a megabyte each.
 pub(crate) const UNDER_WAY: usize = 16;
 /// How long an entry waits for others.
 const LINGER: Duration = Duration::from_millis(200);
+/// How often operators are asked for what has waited long enough.
+const TICK: Duration = Duration::from_millis(500);
 /// Bytes read at once.
 const READ: usize = 64 << 10;
 /// One that has run this long is well.
@@ -42,7 +45,7 @@ pub(crate) struct Follow {
     pub(crate) health: HealthHandle,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) outbox: mpsc::Sender<Shipment<Delivery>>,
+    pub(crate) outbox: mpsc::Sender<Shipment<Claim>>,
     pub(crate) stop: CancellationToken,
     /// The last entry that was read.
     pub(crate) position: Position,
@@ -61,9 +64,9 @@ impl Follow {
     pub(crate) const PAUSE: Duration = FIRST_PAUSE;
 
     /// Until the receiver stops.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self, chain: Option<Chain>) {
         let room = Arc::new(Semaphore::new(UNDER_WAY));
-        let mut batches = Batches::new(&self.config, self.position.clone());
+        let mut batches = Batches::new(&self.config, chain, &self.progress, self.position.clone());
         let first = self.pause;
         let mut trusted = true;
         loop {
@@ -157,6 +160,7 @@ impl Follow {
         let mut complaint = [0; 1024];
         let mut complaining = true;
         let mut due: Option<Instant> = None;
+        let mut tick = batches.holds().then(|| Instant::now() + TICK);
         let mut well = Some(Instant::now() + WELL);
         loop {
             tokio::select! {
@@ -172,6 +176,13 @@ impl Follow {
                     due = None;
                     if !self.ship(batches, room).await {
                         return true;
+                    }
+                }
+                () = at(tick) => {
+                    batches.flush();
+                    tick = Some(Instant::now() + TICK);
+                    if due.is_none() && !batches.is_empty() {
+                        due = Some(Instant::now());
                     }
                 }
                 () = at(well) => {
@@ -252,8 +263,13 @@ impl Follow {
     }
 
     async fn send(&self, batches: &mut Batches, permit: OwnedSemaphorePermit) -> bool {
-        let (logs, last) = batches.take();
-        let receipt = self.progress.begin(last, permit);
+        let Some((logs, answer)) = batches.take() else {
+            return true;
+        };
+        let receipt = Claim {
+            answer,
+            _permit: permit,
+        };
         self.outbox.send(Shipment { logs, receipt }).await.is_ok()
     }
 }

@@ -1,10 +1,12 @@
 //! How far the journal was delivered, in the order in which it was read.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use corten_lines::Receipt;
+use corten_operators::{Origin, Origins};
 use corten_storage::Checkpoint;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -85,18 +87,13 @@ impl Progress {
     }
 
     /// A batch whose last entry is `last` begins its way, after all that have begun before.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        last: Position,
-        permit: OwnedSemaphorePermit,
-    ) -> Delivery {
+    pub(crate) fn begin(self: &Arc<Self>, last: Position) -> Delivery {
         let mut state = self.state.lock();
         let number = state.first + u64::try_from(state.under_way.len()).unwrap_or(u64::MAX);
         state.under_way.push_back(Slot { last, kept: false });
         Delivery {
             progress: Arc::clone(self),
             number,
-            _permit: permit,
         }
     }
 
@@ -181,18 +178,74 @@ impl Progress {
     }
 }
 
-/// The responsibility for one batch.
+/// The responsibility for one page: entries that were read one after another.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     progress: Arc<Progress>,
     number: u64,
-    /// Bounds how much is under way.
-    _permit: OwnedSemaphorePermit,
 }
 
-impl Receipt for Delivery {
-    fn kept(self) {
+impl Delivery {
+    /// All of them are safe.
+    pub(crate) fn kept(self) {
         self.progress.kept(self.number);
+    }
+}
+
+/// A page whose entries go through operators, which share it: it is kept when the last of them is done with, and none was lost.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    delivery: OnceLock<Delivery>,
+    lost: AtomicBool,
+}
+
+impl Page {
+    /// No more entries come.
+    pub(crate) fn close(self: Arc<Self>, delivery: Delivery) {
+        // Only once: it is given up here.
+        drop(self.delivery.set(delivery));
+    }
+}
+
+impl Origin for Page {
+    fn lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.delivery.take()
+            && !self.lost.load(Ordering::Relaxed)
+        {
+            delivery.kept();
+        }
+    }
+}
+
+/// What a batch answers for.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Nothing more is needed than that it is kept.
+    Page(Delivery),
+    /// The pages that its entries are of.
+    Entries(Origins),
+}
+
+/// The responsibility for one batch.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) answer: Answer,
+    /// Bounds how much is under way.
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+impl Receipt for Claim {
+    fn kept(self) {
+        match self.answer {
+            Answer::Page(delivery) => delivery.kept(),
+            Answer::Entries(origins) => origins.settle(),
+        }
     }
 }
 
@@ -200,18 +253,15 @@ impl Receipt for Delivery {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use tokio::sync::Semaphore;
 
     fn begin(progress: &Arc<Progress>, count: usize) -> Vec<Option<Delivery>> {
-        let room = Arc::new(Semaphore::new(count));
         (1..=count)
             .map(|number| {
-                let permit = Arc::clone(&room).try_acquire_owned().unwrap();
                 let last = Position {
                     cursor: format!("c{number}"),
                     micros: number as u64,
                 };
-                Some(progress.begin(last, permit))
+                Some(progress.begin(last))
             })
             .collect()
     }
@@ -227,6 +277,30 @@ mod tests {
         assert_eq!(progress.take().unwrap().cursor, "c3");
         // The last one is lost.
         deliveries[3].take();
+        assert_eq!(progress.take(), None);
+    }
+
+    #[test]
+    fn a_page_is_kept_with_its_last_entry() {
+        let progress = Progress::new(None);
+        let deliveries = begin(&progress, 3);
+        let mut held = Vec::new();
+        for delivery in deliveries {
+            let page = Arc::new(Page::default());
+            held.push(Origins::of(Arc::clone(&page) as Arc<dyn Origin>));
+            page.close(delivery.unwrap());
+        }
+        let (third, second, first) = (
+            held.pop().unwrap(),
+            held.pop().unwrap(),
+            held.pop().unwrap(),
+        );
+        second.settle();
+        assert_eq!(progress.take(), None);
+        first.settle();
+        assert_eq!(progress.take().unwrap().cursor, "c2");
+        // Forgotten in place of settled.
+        drop(third);
         assert_eq!(progress.take(), None);
     }
 

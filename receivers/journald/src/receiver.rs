@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use corten_component::{BoxError, Component, Context, Next, Receiver, async_trait};
-use corten_lines::{Pauses, ship};
+use corten_config::Problems;
+use corten_lines::{Pauses, observe_operators, ship};
 use corten_storage::{Checkpoint, Directory, Outcome};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -92,6 +93,15 @@ impl Component for Journald {
     async fn start(self: Arc<Self>) -> Result<(), BoxError> {
         let (position, unsaved, checkpoint) = self.recall()?;
         let metrics = Arc::new(Metrics::new(&self.cx));
+        let chain = if self.config.operators.is_empty() {
+            None
+        } else {
+            let mut problems = Problems::new();
+            let chain = self.config.operators.build(&mut problems);
+            let chain = chain.ok_or_else(|| problems.to_string())?;
+            observe_operators(&self.cx, chain.stats());
+            Some(chain)
+        };
         let progress = Progress::new(unsaved);
         let [stop, end, done] = std::array::from_fn(|_| CancellationToken::new());
         let (outbox, inbox) = mpsc::channel(UNDER_WAY);
@@ -121,7 +131,7 @@ impl Component for Journald {
         let saving = progress.save(checkpoint, metrics, answered.clone());
         let finished = done.clone();
         let tasks = self.cx.tasks();
-        tasks.spawn("journalctl", follow.run());
+        tasks.spawn("journalctl", follow.run(chain));
         tasks.spawn("shipper", async move {
             // Also when it is dropped.
             let _answered = answered.drop_guard();

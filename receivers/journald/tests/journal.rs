@@ -366,6 +366,45 @@ async fn the_first_start_at_the_end_is_remembered() {
     assert_eq!(arguments[0], arguments[arguments.len() - 1]);
 }
 
+/// What an operator holds, or drops, counts like everything else: the cursor stays before the one and passes the other.
+#[tokio::test]
+async fn operators_keep_what_they_hold() {
+    let machine = Machine::new(
+        "operators:\n- {type: filter, expr: 'body == \"m1\"'}\n- {type: recombine, combine_field: body, combine_with: +, is_last_entry: 'body matches \"[05]$\"', force_flush_period: 60s}\n",
+    );
+    machine.entries(1..=6);
+    let sink = RecordingSink::new();
+    let receiver = machine.start(&sink).await;
+    sink.wait_for_items(1).await;
+    stop(receiver).await.unwrap();
+    assert_eq!(bodies(&sink), ["m2+m3+m4+m5"]);
+
+    // The sixth entry was held.
+    machine.entries(7..=10);
+    let sink = RecordingSink::new();
+    let receiver = machine.start(&sink).await;
+    eventually("the rest", Duration::from_secs(10), async || {
+        bodies(&sink)
+            .last()
+            .is_some_and(|last| last.ends_with("m6+m7+m8+m9+m10"))
+            .then_some(())
+    })
+    .await;
+    stop(receiver).await.unwrap();
+
+    // And now nothing is.
+    let machine = Machine {
+        yaml: machine.yaml.split("operators:").next().unwrap().to_owned(),
+        ..machine
+    };
+    machine.entries(11..=11);
+    let sink = RecordingSink::new();
+    let receiver = machine.start(&sink).await;
+    sink.wait_for_items(1).await;
+    stop(receiver).await.unwrap();
+    assert_eq!(bodies(&sink), ["m11"]);
+}
+
 /// The options are those of the real program, where the machine has one.
 #[tokio::test]
 async fn the_machines_own_journalctl_takes_the_options() {

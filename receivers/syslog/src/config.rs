@@ -353,6 +353,15 @@ impl Check for Config {
             }
             sizes(&mut at, unix.max_log_size, unix.max_connections);
         }
+        for (name, values) in [
+            ("attributes", &self.attributes),
+            ("resource", &self.resource),
+        ] {
+            if values.values().any(|value| value.starts_with("EXPR(")) {
+                at.field(name)
+                    .error("has an expression: take the operator `add` for it");
+            }
+        }
         // Their problems have places of their own.
         drop(self.operators.build(at.problems()));
     }
@@ -487,6 +496,7 @@ mod tests {
                 "permissions must be octal",
             ),
             ("operators: [{type: json_parse}]", "json_parse"),
+            ("attributes: {a: EXPR(1)}", "attributes has an expression"),
         ] {
             let problems = from_str::<Config>(yaml).unwrap_err().to_string();
             assert!(problems.contains(expected), "{expected} in\n{problems}");
