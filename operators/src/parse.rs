@@ -4,4 +4,5 @@ pub(crate) mod container;
 pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod key_value;
+pub(crate) mod keys;
 pub(crate) mod uri;

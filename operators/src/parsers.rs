@@ -18,6 +18,7 @@ use crate::field::Field;
 use crate::parse::csv::Csv;
 use crate::parse::json::Json;
 use crate::parse::key_value::Pairs;
+use crate::parse::keys::Keys;
 use crate::parse::uri;
 use crate::pattern::Pattern;
 use crate::settings::{
@@ -520,6 +521,7 @@ pub(crate) fn key_value_parser(section: &Section, problems: &mut Problems) -> Op
         Some(Pairs {
             delimiter: own.delimiter.clone(),
             pair_delimiter,
+            keys: Keys::remembered(),
         })
     })
 }

@@ -3,21 +3,17 @@
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
+use crate::parse::keys::Keys;
 use crate::value::{Key, Map, Value};
 
 /// Levels of nesting, at most.
 const DEEPEST: u32 = 64;
-/// Keys that are remembered; a power of two.
-const REMEMBERED: usize = 256;
-/// Longer keys are not remembered.
-const LONGEST: usize = 48;
-
-/// Reads JSON, and remembers the keys of one line for the next: most lines of a log have the same.
+/// Reads JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Json {
     /// Whole numbers stay whole; otherwise every number is a floating-point one, as upstream has it.
     whole: bool,
-    keys: Vec<Option<Key>>,
+    keys: Keys,
 }
 
 /// What is wrong with a text.
@@ -27,7 +23,7 @@ impl Json {
     pub(crate) fn new(whole: bool) -> Self {
         Self {
             whole,
-            keys: vec![None; REMEMBERED],
+            keys: Keys::remembered(),
         }
     }
 
@@ -53,33 +49,13 @@ impl Json {
             other => Err(format!("expected an object, found {}", other.type_name())),
         }
     }
-
-    fn key(&mut self, text: &str) -> Key {
-        if text.len() > LONGEST {
-            return Key::from(text);
-        }
-        // FNV-1a: short keys, and a collision costs one allocation.
-        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        let place = usize::try_from((hash >> 20) & (REMEMBERED as u64 - 1)).unwrap_or(0);
-        match self.keys.get_mut(place) {
-            Some(Some(key)) if key.as_str() == text => key.clone(),
-            Some(place) => {
-                let key = Key::from(text);
-                *place = Some(key.clone());
-                key
-            }
-            None => Key::from(text),
-        }
-    }
 }
 
 /// Reads JSON of which nothing is known beforehand; whole numbers stay whole.
 pub(crate) fn value(text: &str) -> Result<Value, Wrong> {
     Json {
         whole: true,
-        keys: Vec::new(),
+        keys: Keys::default(),
     }
     .value(text)
 }
@@ -186,7 +162,7 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Key, E> {
-        Ok(self.0.key(text))
+        Ok(self.0.keys.get(text))
     }
 }
 

@@ -1,19 +1,21 @@
 //! `key=value` pairs.
 
+use crate::parse::keys::Keys;
 use crate::time::short;
-use crate::value::{Key, Map};
+use crate::value::Map;
 
 /// How pairs are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pairs {
     /// Between a key and its value.
     pub(crate) delimiter: String,
     /// Between pairs; `None` is any white space.
     pub(crate) pair_delimiter: Option<String>,
+    pub(crate) keys: Keys,
 }
 
 impl Pairs {
-    pub(crate) fn read(&self, text: &str) -> Result<Map, String> {
+    pub(crate) fn read(&mut self, text: &str) -> Result<Map, String> {
         let mut map = Map::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -29,7 +31,7 @@ impl Pairs {
                     self.delimiter
                 ));
             };
-            map.insert(Key::from(bare(key)), bare(value));
+            map.insert(self.keys.get(bare(key)), bare(value));
         }
         if map.is_empty() {
             return Err("the text is empty".to_owned());
@@ -41,41 +43,50 @@ impl Pairs {
     fn pair<'t>(&self, text: &'t str) -> Result<(&'t str, &'t str), String> {
         let mut quote = None;
         let mut escaped = false;
-        for (at, c) in text.char_indices() {
-            let rest = text.get(at..).unwrap_or_default();
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at).copied() {
             match quote {
-                Some(open) => {
-                    if escaped {
-                        escaped = false;
-                    } else if c == '\\' {
-                        escaped = true;
-                    } else if c == open {
-                        quote = None;
-                    }
-                }
+                Some(_) if escaped => escaped = false,
+                Some(_) if byte == b'\\' => escaped = true,
+                Some(open) if byte == open => quote = None,
+                Some(_) => {}
                 None => {
-                    let delimiter = match &self.pair_delimiter {
-                        Some(delimiter) => rest
-                            .starts_with(delimiter.as_str())
-                            .then_some(delimiter.len()),
-                        None => c.is_whitespace().then_some(c.len_utf8()),
-                    };
-                    if let Some(len) = delimiter {
+                    if let Some(len) = self.delimiter_at(text, at, byte) {
                         let pair = text.get(..at).unwrap_or_default();
-                        return Ok((pair, rest.get(len..).unwrap_or_default()));
+                        return Ok((pair, text.get(at + len..).unwrap_or_default()));
                     }
-                    if matches!(c, '"' | '\'') {
-                        quote = Some(c);
+                    if matches!(byte, b'"' | b'\'') {
+                        quote = Some(byte);
                     }
                 }
             }
+            at += 1;
         }
         match quote {
             // An apostrophe in `it's` opens nothing that was meant to be closed.
-            Some('\'') if !text.contains("='") => Ok((text, "")),
+            Some(b'\'') if !text.contains("='") => Ok((text, "")),
             Some(_) => Err("never reached the end of a quoted value".to_owned()),
             None => Ok((text, "")),
         }
+    }
+}
+
+impl Pairs {
+    /// How long the delimiter is that stands there, where `byte` is.
+    fn delimiter_at(&self, text: &str, at: usize, byte: u8) -> Option<usize> {
+        if let Some(delimiter) = &self.pair_delimiter {
+            let begins = delimiter.as_bytes().first() == Some(&byte)
+                && text
+                    .get(at..)
+                    .is_some_and(|rest| rest.starts_with(delimiter.as_str()));
+            return begins.then_some(delimiter.len());
+        }
+        if byte.is_ascii() {
+            return matches!(byte, b' ' | b'\t'..=b'\r').then_some(1);
+        }
+        let c = text.get(at..)?.chars().next()?;
+        c.is_whitespace().then_some(c.len_utf8())
     }
 }
 
@@ -99,9 +110,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(delimiter: &str, pair_delimiter: Option<&str>, text: &str) -> String {
-        let pairs = Pairs {
+        let mut pairs = Pairs {
             delimiter: delimiter.to_owned(),
             pair_delimiter: pair_delimiter.map(str::to_owned),
+            keys: Keys::remembered(),
         };
         match pairs.read(text) {
             Ok(map) => map.to_json().to_string(),

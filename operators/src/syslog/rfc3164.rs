@@ -148,7 +148,7 @@ mod tests {
             .unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    fn fields<'a>(text: &'a str) -> [Option<&'a str>; 4] {
+    fn fields(text: &str) -> [Option<&str>; 4] {
         let message = parse(text);
         [
             message.hostname,
