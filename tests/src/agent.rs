@@ -17,8 +17,8 @@ pub struct Command {
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     dir: Option<PathBuf>,
-    /// `sh` runs this first, in a mount namespace of its own.
-    first: Option<String>,
+    /// `sh` runs this first, in namespaces of its own: what `unshare` is given, and the commands.
+    first: Option<(String, String)>,
 }
 
 impl Default for Command {
@@ -69,26 +69,39 @@ impl Command {
     /// Mounts a file system of `size` (as `mount -o size=…` takes it) at `at`, which is gone when the agent is, and fills
     /// it if wanted. Needs root, or user namespaces.
     #[must_use]
-    pub fn small_disk(mut self, at: &Path, size: &str, full: bool) -> Self {
+    pub fn small_disk(self, at: &Path, size: &str, full: bool) -> Self {
         let at = at.display();
         let fill = if full {
             format!("; head -c 1G /dev/zero > {at}/fill 2>/dev/null")
         } else {
             String::new()
         };
-        self.first = Some(format!("mount -t tmpfs -o size={size} tmpfs {at}{fill}"));
+        let mount = format!("mount -t tmpfs -o size={size} tmpfs {at}{fill}");
+        let root = rustix::process::geteuid().is_root();
+        self.within(if root { "-m" } else { "-rm" }, &mount)
+    }
+
+    /// Has `sh` run `commands` first, in namespaces of its own: `flags` are those of `unshare`, such as `-rm`; with
+    /// none it is in those of the test.
+    #[must_use]
+    pub fn within(mut self, flags: &str, commands: &str) -> Self {
+        self.first = Some((flags.to_owned(), commands.to_owned()));
         self
     }
 
     fn build(&self) -> std::process::Command {
         let mut command = match &self.first {
             None => std::process::Command::new(binary()),
-            Some(first) => {
-                let mut command = std::process::Command::new("unshare");
-                let root = rustix::process::geteuid().is_root();
-                command.arg(if root { "-m" } else { "-rm" });
+            Some((flags, first)) => {
+                let mut command = if flags.is_empty() {
+                    std::process::Command::new("sh")
+                } else {
+                    let mut command = std::process::Command::new("unshare");
+                    command.arg(flags).arg("sh");
+                    command
+                };
                 command
-                    .args(["sh", "-c", &format!("{first}; exec \"$0\" \"$@\"")])
+                    .args(["-c", &format!("{first}; exec \"$0\" \"$@\"")])
                     .arg(binary());
                 command
             }

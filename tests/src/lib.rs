@@ -16,6 +16,7 @@ mod http;
 mod kubelet;
 mod loki;
 mod metrics;
+pub mod oracle;
 mod otlp;
 mod peers;
 mod prometheus;

@@ -339,7 +339,7 @@ fn reply(script: &Script) -> Response<Full<Bytes>> {
     response.body(Full::from(script.body.clone())).unwrap()
 }
 
-fn decode(body: &[u8]) -> Result<Vec<(String, Vec<Entry>)>, String> {
+pub(crate) fn decode(body: &[u8]) -> Result<Vec<(String, Vec<Entry>)>, String> {
     let body = snap::raw::Decoder::new()
         .decompress_vec(body)
         .map_err(|error| format!("snappy: {error}"))?;
