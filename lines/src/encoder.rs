@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use corten_pdata::AnyValue;
 use corten_pdata::build::{LineAttributes, LogsBuilder, Pool};
@@ -19,6 +19,8 @@ use crate::shipper::Shipment;
 const FULL: usize = 256 << 10;
 /// What a batch has room for: nearly full, and then all that is read at once, half again as large as records.
 const ROOM: usize = FULL + 384 * 1024;
+/// When nothing was read for this long, unused buffers are given back.
+const QUIET: Duration = Duration::from_secs(1);
 /// Unused buffers at most, enough for what is acknowledged at once.
 const UNUSED: usize = 32;
 
@@ -40,6 +42,8 @@ pub struct Encoder {
     outbox: mpsc::Sender<Shipment<Vec<Ticket>>>,
     /// What the outbox had no room for. Bounded by what the engine lets be in flight.
     backlog: VecDeque<Shipment<Vec<Ticket>>>,
+    /// When there was something to ship.
+    busy: Instant,
 }
 
 /// What a record looks like.
@@ -91,11 +95,11 @@ impl Common {
         stream: Option<StdStream>,
         tag: Option<&[u8]>,
     ) -> &LineAttributes {
-        let known = tag.unwrap_or_default();
-        if self.source != Some(source.id) || self.tag != known {
+        let wanted = tag.unwrap_or_default();
+        if self.source != Some(source.id) || !same_tag(&self.tag, wanted) {
             self.source = Some(source.id);
             self.tag.clear();
-            self.tag.extend_from_slice(known);
+            self.tag.extend_from_slice(wanted);
             self.attributes = LineAttributes::new(|out| {
                 if let Some(stream) = stream {
                     out.attribute_str("log.iostream", stream.as_str());
@@ -146,6 +150,7 @@ impl Encoder {
             stderr: Common::default(),
             outbox,
             backlog: VecDeque::new(),
+            busy: Instant::now(),
         }
     }
 
@@ -265,11 +270,21 @@ impl Sink for Encoder {
     }
 
     fn flush(&mut self) {
-        if self.tickets.is_empty() {
-            // Nothing was read since the last time.
+        if !self.tickets.is_empty() {
+            self.busy = Instant::now();
+        } else if self.pool.unused() > 0 && self.busy.elapsed() > QUIET {
             self.pool.trim();
         }
         self.ship();
+    }
+}
+
+/// Nearly always of one byte, for which comparing is a call too many.
+#[inline]
+fn same_tag(known: &[u8], wanted: &[u8]) -> bool {
+    match (known, wanted) {
+        ([known], [wanted]) => known == wanted,
+        _ => known == wanted,
     }
 }
 

@@ -29,6 +29,10 @@ pub(crate) struct Encoder {
     metadata: Metadata,
     /// All that stood behind the body of a record before.
     tail: Remembered,
+    /// What such a record's entry ends with: the metadata of all lines and its own.
+    end: Vec<u8>,
+    /// The metadata of all lines that is in there.
+    end_of: Bytes,
     /// Records since its metadata was last of use.
     misses: u32,
     /// The attributes of the record before, by position.
@@ -101,6 +105,7 @@ impl Encoder {
         lines: &mut usize,
         now: u64,
     ) -> Progress {
+        self.end_with(common);
         let mut fields = Fields::new(records);
         let mut written = 0;
         let mut progress = Progress::Done;
@@ -134,6 +139,13 @@ impl Encoder {
     #[inline]
     fn entry(&mut self, record: &[u8], common: &Common, mapping: &Mapping, now: u64) {
         let limits = mapping.limits();
+        if let Some((time, observed, line, tail)) = plain_line(record)
+            && self.knows(tail, common, limits)
+        {
+            self.misses = 0;
+            let time = first_set(time, observed, now);
+            return write_entry(&mut self.body, time, line, &self.end, &[]);
+        }
         let (mut time, mut observed, mut severity) = (0, 0, 0);
         let mut body: &[u8] = &[];
         let (mut severity_text, mut trace, mut span, mut event) = (body, body, body, body);
@@ -159,14 +171,6 @@ impl Encoder {
                 }
                 (5, Value::Bytes(value)) => {
                     body = value;
-                    if !begun && self.knows(fields.rest(), common, limits) {
-                        self.misses = 0;
-                        let line = line(body, &mut self.line);
-                        let time = first_set(time, observed, now);
-                        let (common, metadata) = (&common.encoded, &self.tail.written.encoded);
-                        write_entry(&mut self.body, time, line, common, metadata);
-                        return;
-                    }
                     tail = (!begun).then(|| fields.rest());
                 }
                 (number, value) => {
@@ -217,23 +221,37 @@ impl Encoder {
             }
             metadata.add_text(b"event_name", event, limits, trimmed);
         }
+        let time = first_set(time, observed, now);
+        let (common_metadata, metadata) = (&common.encoded, &self.metadata.encoded);
+        let line = line(body, &mut self.line);
+        write_entry(&mut self.body, time, line, common_metadata, metadata);
         if let Some(tail) = tail.filter(|tail| {
             begun && tail.len() <= LONGEST_REMEMBERED && self.trimmed == trimmed_before
         }) {
             self.remember(tail, common);
         }
-        let line = line(body, &mut self.line);
-        let time = first_set(time, observed, now);
-        let metadata = &self.metadata.encoded;
-        write_entry(&mut self.body, time, line, &common.encoded, metadata);
+    }
+
+    /// Makes ready what entries end with whose metadata is known.
+    fn end_with(&mut self, common: &Common) {
+        let known = &self.end_of;
+        if known.as_ptr() != common.encoded.as_ptr() || known.len() != common.encoded.len() {
+            self.end_of = common.encoded.clone();
+            self.join_end();
+        }
+    }
+
+    fn join_end(&mut self) {
+        self.end.clear();
+        self.end.extend_from_slice(&self.end_of);
+        self.end.extend_from_slice(&self.tail.written.encoded);
     }
 
     /// Whether the metadata of what stands behind a body is written already, and within the limits.
     #[inline]
     fn knows(&self, tail: &[u8], common: &Common, limits: Option<Limits>) -> bool {
         let written = &self.tail.written;
-        !tail.is_empty()
-            && self.tail.raw == tail
+        self.tail.raw == tail
             && limits.is_none_or(|limits| {
                 common.bytes + written.bytes <= limits.bytes
                     && common.entries + written.entries <= limits.entries
@@ -253,6 +271,7 @@ impl Encoder {
         known.written.encoded.extend_from_slice(&metadata.encoded);
         known.written.bytes = metadata.bytes - common.bytes;
         known.written.entries = metadata.entries - common.entries;
+        self.join_end();
     }
 
     /// Adds an attribute (`raw` with its tag and length) to the record's metadata, encoded anew only if it differs
@@ -306,6 +325,51 @@ impl Encoder {
             known.written.encoded.extend_from_slice(encoded);
         }
     }
+}
+
+/// Times, text and all that follows of a record as `LogsBuilder::line` writes it, read without a loop.
+#[inline]
+fn plain_line(record: &[u8]) -> Option<(u64, u64, &[u8], &[u8])> {
+    let (head, rest) = record.split_first_chunk::<24>()?;
+    let &[
+        0x09,
+        t0,
+        t1,
+        t2,
+        t3,
+        t4,
+        t5,
+        t6,
+        t7,
+        0x59,
+        o0,
+        o1,
+        o2,
+        o3,
+        o4,
+        o5,
+        o6,
+        o7,
+        0x2a,
+        v0,
+        v1,
+        0x0a,
+        l0,
+        l1,
+    ] = head
+    else {
+        return None;
+    };
+    // Both lengths take two bytes; the value is the text with a tag and its length.
+    let [value, len] = [[v0, v1], [l0, l1]].map(|[low, high]| {
+        (low & high.wrapping_sub(0x80) & 0x80 != 0)
+            .then_some(usize::from(low & 0x7f) | usize::from(high) << 7)
+    });
+    let len = len.filter(|len| value == Some(len + 3))?;
+    let (line, tail) = rest.split_at_checked(len)?;
+    let time = u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
+    let observed = u64::from_le_bytes([o0, o1, o2, o3, o4, o5, o6, o7]);
+    Some((time, observed, line, tail))
 }
 
 /// The body of a record as text.

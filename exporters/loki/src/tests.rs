@@ -2,6 +2,7 @@
 
 mod cost;
 mod fake;
+mod lines;
 
 use std::sync::Arc;
 use std::time::Duration;
