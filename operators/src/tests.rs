@@ -1069,3 +1069,113 @@ fn entries_become_records() {
         "s"
     );
 }
+
+/// The configuration that charts for Kubernetes had before there was `container`.
+#[test]
+fn the_classic_configuration_for_kubernetes() {
+    let yaml = r#"
+- type: router
+  id: get-format
+  routes:
+    - output: parser-docker
+      expr: 'body matches "^\\{"'
+    - output: parser-crio
+      expr: 'body matches "^[^ Z]+ "'
+    - output: parser-containerd
+      expr: 'body matches "^[^ Z]+Z"'
+- type: regex_parser
+  id: parser-crio
+  regex: '^(?P<time>[^ Z]+) (?P<stream>stdout|stderr) (?P<logtag>[^ ]*) ?(?P<log>.*)$'
+  timestamp:
+    parse_from: attributes.time
+    layout_type: gotime
+    layout: '2006-01-02T15:04:05.999999999Z07:00'
+- type: recombine
+  id: crio-recombine
+  output: extract_metadata_from_filepath
+  combine_field: attributes.log
+  source_identifier: attributes["log.file.path"]
+  is_last_entry: "attributes.logtag == 'F'"
+  combine_with: ""
+  max_log_size: 102400
+- type: regex_parser
+  id: parser-containerd
+  regex: '^(?P<time>[^ ^Z]+Z) (?P<stream>stdout|stderr) (?P<logtag>[^ ]*) ?(?P<log>.*)$'
+  timestamp: {parse_from: attributes.time, layout: '%Y-%m-%dT%H:%M:%S.%LZ', location: UTC}
+- type: recombine
+  id: containerd-recombine
+  output: extract_metadata_from_filepath
+  combine_field: attributes.log
+  source_identifier: attributes["log.file.path"]
+  is_last_entry: "attributes.logtag == 'F'"
+  combine_with: ""
+- type: json_parser
+  id: parser-docker
+  output: extract_metadata_from_filepath
+  timestamp: {parse_from: attributes.time, layout: '%Y-%m-%dT%H:%M:%S.%LZ', location: UTC}
+- type: regex_parser
+  id: extract_metadata_from_filepath
+  regex: '^.*\/(?P<namespace>[^_]+)_(?P<pod_name>[^_]+)_(?P<uid>[a-f0-9\-]{36})\/(?P<container_name>[^\._]+)\/(?P<restart_count>\d+)\.log$'
+  parse_from: attributes["log.file.path"]
+  cache: {size: 128}
+- {type: move, from: attributes.stream, to: 'attributes["log.iostream"]'}
+- {type: move, from: attributes.container_name, to: 'resource["k8s.container.name"]'}
+- {type: move, from: attributes.namespace, to: 'resource["k8s.namespace.name"]'}
+- {type: move, from: attributes.pod_name, to: 'resource["k8s.pod.name"]'}
+- {type: move, from: attributes.restart_count, to: 'resource["k8s.container.restart_count"]'}
+- {type: move, from: attributes.uid, to: 'resource["k8s.pod.uid"]'}
+- {type: remove, field: attributes.time}
+- {type: move, from: attributes.log, to: body}
+"#;
+    let uid = "49cc7c1f-d370-4a1c-ad3f-41a3b5a39e6c";
+    let path = format!("/var/log/pods/shop_web-0_{uid}/app/3.log");
+    let resource = json!({"k8s.container.name": "app", "k8s.namespace.name": "shop", "k8s.pod.name": "web-0", "k8s.container.restart_count": "3", "k8s.pod.uid": uid});
+    let mut chain = chain(yaml);
+    let mut lines = |lines: &[&str]| {
+        let mut out = Vec::new();
+        for line in lines {
+            let input = json!({"body": line, "attributes": {"log.file.path": path}});
+            out.extend(feed(&mut chain, entry(&input), Instant::now()));
+        }
+        out
+    };
+    let record = |body: &str, tag: Option<&str>| {
+        let mut attributes = json!({"log.file.path": path, "log.iostream": "stdout"});
+        if let Some(tag) = tag {
+            attributes["logtag"] = tag.into();
+        }
+        json!({"body": body, "attributes": attributes, "resource": resource, "time": "2016-10-06T00:17:09.5Z"})
+    };
+    assert_eq!(
+        lines(&[
+            "2016-10-06T00:17:09.5Z stdout P This is ",
+            "2016-10-06T00:17:09.5Z stdout F long",
+            "2016-10-06T02:17:09.5+02:00 stdout F crio",
+            r#"{"log":"docker\n","stream":"stdout","time":"2016-10-06T00:17:09.5Z"}"#,
+            "what no runtime writes",
+        ]),
+        [
+            record("This is long", Some("F")),
+            record("crio", Some("F")),
+            record("docker\n", None),
+            // It takes the way of CRI-O's lines; every operator that can't read it passes it on.
+            json!({"body": "what no runtime writes", "attributes": {"log.file.path": path}, "resource": resource}),
+        ]
+    );
+    let stats = chain.stats();
+    let failures = |id: &str| {
+        let stats = stats.iter().find(|stats| stats.id() == id).unwrap();
+        Reason::ALL
+            .iter()
+            .map(|reason| stats.failures(*reason))
+            .sum::<u64>()
+    };
+    assert_eq!(
+        (
+            failures("parser-crio"),
+            failures("crio-recombine"),
+            failures("remove")
+        ),
+        (1, 1, 1)
+    );
+}
