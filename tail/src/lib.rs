@@ -64,6 +64,8 @@ mod settings;
 mod sink;
 mod stats;
 mod tailer;
+#[doc(hidden)]
+pub mod testing;
 mod text;
 mod watch;
 
