@@ -478,6 +478,30 @@ async fn what_recombine_holds_survives_the_process() {
     assert_eq!(bodies(&batches)[7..], ["*five"]);
 }
 
+/// A chunk whose records went out in two batches is done when both are kept, in whichever order.
+#[tokio::test]
+async fn a_chunk_in_two_batches_needs_both() {
+    let node = Node::new(RECOMBINE);
+    node.append("*one\n*two\n");
+    let sink = RecordingSink::scripted([Answer::Hang]);
+    let running = node.start(&sink).await;
+    eventually("the first is offered", Duration::from_secs(10), || async {
+        (sink.offered() == 1).then_some(())
+    })
+    .await;
+    node.append("*three\n");
+    // The second record left the operator later, and is kept at once.
+    assert_eq!(bodies(&sink.wait_for_items(1).await), ["*two"]);
+    stop(running).await.unwrap();
+
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    node.append("*four\n");
+    let batches = sink.wait_for_items(3).await;
+    stop(running).await.unwrap();
+    assert_eq!(bodies(&batches), ["*one", "*two", "*three"]);
+}
+
 /// Killed at any moment: what the last checkpoint says is all that is left of the process. Every record comes at least once and
 /// whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
