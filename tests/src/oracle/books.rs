@@ -303,6 +303,13 @@ impl Books {
         self.wanted
     }
 
+    /// Whether all lines have come but those of this log.
+    #[must_use]
+    pub fn complete_but(&self, file: usize) -> bool {
+        let mut others = self.files.iter().enumerate().filter(|(at, _)| *at != file);
+        others.all(|(_, other)| other.lines.iter().all(|line| line.excused || line.times > 0))
+    }
+
     /// Bytes that arrived within the last `span`, ten seconds at most.
     #[must_use]
     pub fn since(&self, span: Duration) -> usize {

@@ -174,6 +174,12 @@ impl Endpoint {
         }
     }
 
+    /// It is at another address when it listens again.
+    pub fn moves(&mut self, address: SocketAddr) {
+        assert!(self.runtime.is_none(), "it listens still");
+        self.address = address;
+    }
+
     /// Listens again.
     pub fn open(&mut self) {
         assert!(self.runtime.is_none(), "it listens already");

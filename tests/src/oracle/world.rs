@@ -351,6 +351,26 @@ service:
         self.note("drained");
     }
 
+    /// The last line of a log need not come: Loki was told to refuse it for good.
+    pub fn excuse_last(&mut self, log: usize) {
+        let mut books = self.books.lock();
+        let last = books.next(log) - 1;
+        books.excuse(log, last);
+    }
+
+    /// Whether everything has come but lines of this log.
+    #[must_use]
+    pub fn all_but(&self, log: usize) -> bool {
+        self.books.lock().complete_but(log)
+    }
+
+    /// Loki listens on another address of loopback when it is back.
+    pub fn move_loki(&mut self, ip: [u8; 4]) {
+        self.setup.ip = ip;
+        let address = at(ip, self.loki.port());
+        self.loki.moves(address);
+    }
+
     /// Waits until so many more requests have come.
     ///
     /// # Panics
