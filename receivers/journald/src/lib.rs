@@ -30,12 +30,3 @@ use corten_component::Factory;
 pub fn factory() -> Factory {
     Factory::receiver(&METADATA, receiver::Journald::create)
 }
-
-/// Reads one line of `journalctl --output=json` as the receiver does, for fuzzing.
-#[doc(hidden)]
-pub fn read_line(line: &[u8]) -> usize {
-    let mut line = line.to_vec();
-    let whole = entry::Entry::parse(&line).map_or(0, |entry| entry.fields.len());
-    entry::repair(&mut line);
-    entry::Entry::beginning(&line).map_or(whole, |entry| entry.fields.len())
-}
