@@ -15,8 +15,8 @@ use crate::expr::Expr;
 use crate::failure::{Failure, OperatorStats, Reason, Report};
 use crate::kinds::{self, Kind};
 use crate::recombine::Recombine;
+use crate::route::{Filter, Router};
 use crate::settings::{Common, OnError, check_names};
-use crate::transform::{Filter, Router};
 
 /// Changes an entry in place.
 pub(crate) trait Edit: Send {

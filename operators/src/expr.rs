@@ -20,6 +20,7 @@
 //! ```
 
 mod ast;
+mod closures;
 mod eval;
 mod functions;
 mod lexer;

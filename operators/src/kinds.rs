@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::{Built, Work};
 use crate::settings::{Parser, Plain};
-use crate::{container, parsers, recombine, settings, transform};
+use crate::{container, parsers, recombine, route, settings, transform};
 
 /// A type of operator.
 pub(crate) struct Kind {
@@ -37,7 +37,7 @@ const KINDS: [Kind; 27] = [
     },
     Kind {
         name: "filter",
-        build: transform::filter,
+        build: route::filter,
     },
     Kind {
         name: "flatten",
@@ -85,7 +85,7 @@ const KINDS: [Kind; 27] = [
     },
     Kind {
         name: "router",
-        build: transform::router,
+        build: route::router,
     },
     Kind {
         name: "sanitize_utf8",
@@ -191,8 +191,8 @@ pub(crate) fn schema(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<Plain<transform::RetainSettings>>(),
         generator.subschema_for::<Plain<transform::ReplaceSettings>>(),
         generator.subschema_for::<Plain<transform::AssignSettings>>(),
-        generator.subschema_for::<Plain<transform::FilterSettings>>(),
-        generator.subschema_for::<Plain<transform::RouterSettings>>(),
+        generator.subschema_for::<Plain<route::FilterSettings>>(),
+        generator.subschema_for::<Plain<route::RouterSettings>>(),
         generator.subschema_for::<Plain<recombine::Settings>>(),
     ];
     schemars::json_schema!({ "description": "An operator; `type` says which.", "anyOf": schemas })

@@ -56,9 +56,11 @@ mod parse;
 mod parsers;
 mod pattern;
 mod recombine;
+mod route;
 mod settings;
 mod severity;
 pub mod syslog;
+mod template;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -74,7 +76,7 @@ pub use failure::{OperatorStats, Reason};
 pub use field::{Field, NotAMap, ParseFieldError};
 pub use pattern::Pattern;
 pub use settings::OnError;
-pub use transform::{Part, Template};
+pub use template::{Part, Template};
 pub use value::{Key, Map, Value};
 pub use write::EntryWriter;
 

@@ -1,167 +1,27 @@
 //! The operators that change an entry in place.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use corten_config::{Checker, Problems, Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::chain::{Built, Edit, Work};
+use crate::chain::{Built, Edit};
 use crate::embedded::required;
 use crate::entry::Entry;
-use crate::expr::Expr;
 use crate::failure::{Failure, Reason};
 use crate::field::{Field, Root};
 use crate::parsers::put;
 use crate::pattern::{self, Pattern};
-use crate::settings::{Plain, check_names};
+use crate::settings::Plain;
+use crate::template::Template;
 use crate::value::{Key, Map, Value};
 
-/// A value in a configuration: as it is, or an expression within `EXPR(…)`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Template {
-    /// As it is.
-    Value(Value),
-    /// An expression alone: its value.
-    Expr(Box<Expr>),
-    /// Text with expressions in it.
-    Text(Vec<Part>),
-}
-
-/// A part of a text.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Part {
-    /// As it is.
-    Text(String),
-    /// The value of an expression.
-    Expr(Expr),
-}
-
-impl Template {
-    /// Reads a value of a configuration; expressions in it are compiled.
-    ///
-    /// # Errors
-    /// An expression can't be read.
-    pub fn parse(value: serde_json::Value) -> Result<Self, String> {
-        let serde_json::Value::String(text) = value else {
-            return Ok(Self::Value(Value::from_json(value)));
-        };
-        let mut parts = Vec::new();
-        let mut rest = text.as_str();
-        while let Some((before, after)) = rest.split_once("EXPR(") {
-            if !before.is_empty() {
-                parts.push(Part::Text(before.to_owned()));
-            }
-            let end = closing(after).ok_or("EXPR( is not closed")?;
-            let (expr, after) = after.split_at_checked(end).ok_or("EXPR( is not closed")?;
-            parts.push(Part::Expr(expr.parse::<Expr>().map_err(|e| e.to_string())?));
-            rest = after.strip_prefix(')').unwrap_or(after);
-        }
-        if parts.is_empty() {
-            return Ok(Self::Value(Value::Str(text)));
-        }
-        if !rest.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
-        }
-        if let [Part::Expr(expr)] = parts.as_slice() {
-            return Ok(Self::Expr(Box::new(expr.clone())));
-        }
-        Ok(Self::Text(parts))
-    }
-
-    /// The value for an entry.
-    ///
-    /// # Errors
-    /// An expression can't be evaluated, or gives no text where text is wanted.
-    pub fn value(&self, entry: &Entry) -> Result<Value, crate::EvalError> {
-        match self {
-            Self::Value(value) => Ok(value.clone()),
-            Self::Expr(expr) => expr.value(entry),
-            Self::Text(parts) => {
-                let mut text = String::new();
-                for part in parts {
-                    match part {
-                        Part::Text(part) => text.push_str(part),
-                        Part::Expr(expr) => match expr.value(entry)? {
-                            Value::Str(part) => text.push_str(&part),
-                            other => text.push_str(&other.to_json().to_string()),
-                        },
-                    }
-                }
-                Ok(Value::Str(text))
-            }
-        }
-    }
-
-    /// The value for an entry as text; lists and maps are JSON.
-    ///
-    /// # Errors
-    /// An expression can't be evaluated.
-    pub fn text(&self, entry: &Entry) -> Result<String, crate::EvalError> {
-        Ok(match self.value(entry)? {
-            Value::Str(text) => text,
-            other => other.to_json().to_string(),
-        })
-    }
-
-    /// Whether it is the same for all entries.
-    #[must_use]
-    pub fn is_constant(&self) -> bool {
-        matches!(self, Self::Value(_))
-    }
-
-    fn exprs(&self) -> Vec<&Expr> {
-        match self {
-            Self::Value(_) => Vec::new(),
-            Self::Expr(expr) => vec![expr],
-            Self::Text(parts) => parts
-                .iter()
-                .filter_map(|part| match part {
-                    Part::Expr(expr) => Some(expr),
-                    Part::Text(_) => None,
-                })
-                .collect(),
-        }
-    }
-
-    /// Says which names in it do not exist.
-    pub fn check_names(&self, setting: &str, at: &mut Checker<'_>) {
-        for expr in self.exprs() {
-            check_names(at, setting, expr);
-        }
-    }
-}
-
-/// Where the parenthesis that is open closes.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0_u32;
-    let mut quote = None;
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        if escaped {
-            escaped = false;
-            continue;
-        }
-        match (quote, c) {
-            (Some('"' | '\''), '\\') => escaped = true,
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'' | '`') => quote = Some(c),
-            (None, '(') => depth += 1,
-            (None, ')') if depth == 0 => return Some(at),
-            (None, ')') => depth -= 1,
-            _ => {}
-        }
-    }
-    None
-}
-
-fn failed(error: &crate::EvalError) -> Failure {
+pub(crate) fn failed(error: &crate::EvalError) -> Failure {
     Failure::new(Reason::Expression, error.to_string())
 }
 
-fn missing(at: &mut Checker<'_>, field: &str) {
+pub(crate) fn missing(at: &mut Checker<'_>, field: &str) {
     at.on(field)
         .error(format!("missing required field `{field}`"));
 }
@@ -654,187 +514,6 @@ impl Edit for Assign {
     }
 }
 
-/// Settings of `filter`: drops entries.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub(crate) struct FilterSettings {
-    /// Of `filter`: an expression; entries for which it is true are dropped.
-    pub(crate) expr: Option<Expr>,
-    /// How many of them, from 0 to 1.
-    pub(crate) drop_ratio: f64,
-}
-
-impl Default for FilterSettings {
-    fn default() -> Self {
-        Self {
-            expr: None,
-            drop_ratio: 1.0,
-        }
-    }
-}
-
-pub(crate) fn filter(section: &Section, problems: &mut Problems) -> Option<Built> {
-    let settings: Plain<FilterSettings> = section.decode(problems)?;
-    let mut at = Checker::new(section, problems);
-    let FilterSettings { expr, drop_ratio } = settings.own;
-    if !(0.0..=1.0).contains(&drop_ratio) {
-        at.field("drop_ratio").error("must be from 0.0 to 1.0");
-    }
-    let Some(expr) = expr else {
-        missing(&mut at, "expr");
-        return None;
-    };
-    check_names(&mut at, "expr", &expr);
-    Some(Built {
-        common: settings.common,
-        work: Work::Filter(Filter {
-            expr,
-            drop_ratio,
-            random: seed(),
-        }),
-    })
-}
-
-/// Decides which entries go.
-pub(crate) struct Filter {
-    expr: Expr,
-    drop_ratio: f64,
-    random: u64,
-}
-
-fn seed() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(0) | 1
-}
-
-impl Filter {
-    pub(crate) fn drops(&mut self, entry: &Entry) -> Result<bool, Failure> {
-        if !self.expr.matches(entry).map_err(|error| failed(&error))? {
-            return Ok(false);
-        }
-        if self.drop_ratio >= 1.0 {
-            return Ok(true);
-        }
-        // xorshift: good enough for a sample.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
-        let drawn = (self.random >> 11) as f64 / (1_u64 << 53) as f64;
-        Ok(drawn < self.drop_ratio)
-    }
-}
-
-/// Settings of `router`: the first route whose expression is true gets the entry.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub(crate) struct RouterSettings {
-    /// Where entries go.
-    pub(crate) routes: Vec<RouteSettings>,
-    /// Who gets an entry that no route wants, by id; nobody when it is not given.
-    pub(crate) default: corten_config::types::OneOrMany<String>,
-}
-
-/// A route.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub(crate) struct RouteSettings {
-    /// Who gets the entry, by id.
-    pub(crate) output: corten_config::types::OneOrMany<String>,
-    /// For which entries.
-    pub(crate) expr: Option<Expr>,
-    /// Attributes that they get; values may have `EXPR(…)`.
-    pub(crate) attributes: std::collections::BTreeMap<String, String>,
-}
-
-pub(crate) fn router(section: &Section, problems: &mut Problems) -> Option<Built> {
-    let settings: Plain<RouterSettings> = section.decode(problems)?;
-    let mut at = Checker::new(section, problems);
-    if settings.own.routes.is_empty() {
-        missing(&mut at, "routes");
-        return None;
-    }
-    if !settings.common.output.is_empty() {
-        at.field("output")
-            .error("has no meaning for a router: name the outputs of its routes, and 'default'");
-    }
-    let mut routes = Vec::new();
-    for (index, route) in settings.own.routes.iter().enumerate() {
-        let mut at = at.item("routes", index);
-        if route.output.is_empty() {
-            missing(&mut at, "output");
-        }
-        let mut attributes = Vec::new();
-        for (name, value) in &route.attributes {
-            match Template::parse(value.as_str().into()) {
-                Ok(value) => attributes.push((Key::from(name.as_str()), value)),
-                Err(error) => at
-                    .field("attributes")
-                    .error(format!("can't be read: {error}")),
-            }
-        }
-        let Some(expr) = &route.expr else {
-            missing(&mut at, "expr");
-            continue;
-        };
-        check_names(&mut at, "expr", expr);
-        routes.push(Route {
-            expr: expr.clone(),
-            attributes,
-            to: route.output.0.clone(),
-            outputs: Arc::default(),
-        });
-    }
-    Some(Built {
-        common: settings.common,
-        work: Work::Router(Router {
-            routes,
-            to: settings.own.default.0,
-            default: Arc::default(),
-        }),
-    })
-}
-
-/// Sends entries here or there.
-pub(crate) struct Router {
-    pub(crate) routes: Vec<Route>,
-    /// The ids of the default's outputs.
-    pub(crate) to: Vec<String>,
-    pub(crate) default: Arc<[usize]>,
-}
-
-/// One way.
-pub(crate) struct Route {
-    expr: Expr,
-    attributes: Vec<(Key, Template)>,
-    /// The ids of its outputs.
-    pub(crate) to: Vec<String>,
-    pub(crate) outputs: Arc<[usize]>,
-}
-
-impl Router {
-    /// Where an entry goes. A route whose expression can't be evaluated is not taken, as upstream has it.
-    pub(crate) fn route(&self, entry: &mut Entry) -> (Arc<[usize]>, Option<Failure>) {
-        let mut failure = None;
-        for route in &self.routes {
-            match route.expr.matches(entry) {
-                Ok(false) => {}
-                Ok(true) => {
-                    for (name, value) in &route.attributes {
-                        match value.text(entry) {
-                            Ok(value) => drop(entry.attributes.insert(name.clone(), value)),
-                            Err(error) => failure = Some(failed(&error)),
-                        }
-                    }
-                    return (Arc::clone(&route.outputs), failure);
-                }
-                Err(error) => failure = Some(failed(&error)),
-            }
-        }
-        (Arc::clone(&self.default), failure)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -861,36 +540,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn values_with_expressions() {
-        let mut entry = Entry::text("x");
-        entry.attributes.insert("n", 2);
-        let value = |text: &str| {
-            let template = Template::parse(text.into()).unwrap();
-            template.value(&entry).unwrap().to_json().to_string()
-        };
-        assert_eq!(value("plain"), "\"plain\"");
-        assert_eq!(value("EXPR(attributes.n * 2)"), "4");
-        assert_eq!(value("EXPR(body + \"_suffix\")"), "\"x_suffix\"");
-        assert_eq!(value("a-EXPR(body)-EXPR(len(')('))"), "\"a-x-2\"");
-        assert_eq!(
-            Template::parse("EXPR(1".into()).unwrap_err(),
-            "EXPR( is not closed"
-        );
-        assert!(
-            Template::parse("EXPR(1 +)".into())
-                .unwrap_err()
-                .contains("can't be read")
-        );
-        let map = serde_json::json!({"nestedkey": "nestedvalue"});
-        assert!(Template::parse(map).unwrap().is_constant());
-    }
-
     proptest! {
         #[test]
-        fn never_panics(text in "[\"'`\\\\axu0é\n]{0,12}", template in "[EXPR(a)\"\\\\']{0,20}") {
+        fn never_panics(text in "[\"'`\\axu0é
+    ]{0,12}") {
             drop(unquoted(&text));
-            drop(Template::parse(template.into()));
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use regex::Regex;
 
-use super::functions::{Builtin, Closure};
+use super::closures::Closure;
+use super::functions::Builtin;
 use crate::value::Value;
 
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use super::EvalError;
 use super::ast::{Binary, Node, Unary, Variable};
-use super::functions::Closure;
+use super::closures::Closure;
 use super::val::Val;
 use crate::entry::Entry;
 use crate::value::{Map, Value};

@@ -2,7 +2,8 @@
 
 use super::ParseExprError;
 use super::ast::{Binary, Node, Unary, VARIABLES, Variable};
-use super::functions::{self, Closure};
+use super::closures::Closure;
+use super::functions;
 use super::lexer::{Token, Word, words};
 use crate::pattern;
 use crate::value::Value;
