@@ -138,8 +138,8 @@ fn row_22_an_unknown_refusal_does_not_stop_anything() {
     world.finish();
 }
 
-/// One of ten streams is over its rate for a while: the nine go on meanwhile, and what Loki kept of a request is not sent
-/// again with it.
+/// One of ten streams is over its rate for a while: the nine go on meanwhile. What Loki kept of a refused request may come
+/// once more, since with several ingesters the answer is that of the first to refuse; Loki skips lines that it has.
 #[test]
 fn row_23_one_stream_of_ten_is_limited() {
     let mut world = World::new("row_23");
@@ -265,7 +265,7 @@ fn row_27_half_open_connections() {
     world.play("pod; pod; write * 20; start; drain");
     world.loki.freeze(true);
     world.play("write * 200; pace 2500; write * 20");
-    let said = |world: &mut World| world.agent().log().contains("timed out") || world.agent().log().contains("timeout");
+    let said = |world: &mut World| world.agent().log().contains("no answer within 2s");
     let begun = Instant::now();
     wait_for("a word about the timeout", SOON, || said(&mut world).then_some(()));
     assert!(begun.elapsed() < Duration::from_secs(8));

@@ -161,7 +161,8 @@ impl Endpoint {
         self.state.lock().refused.clone()
     }
 
-    /// Lines that were kept while the answer was lost: sending them again is right.
+    /// Lines that were kept while the answer was lost, or was 429 for another stream: sending them again is right, and a
+    /// real Loki skips those that it has.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.state.lock().unanswered
@@ -331,6 +332,7 @@ fn push(state: &Mutex<State>, at: usize, body: &[u8], limited: Option<&str>) -> 
     let mut texts = Vec::new();
     let mut slow_down = Vec::new();
     let mut books = state.books.lock();
+    let mut kept = 0;
     for (labels, entries) in &streams {
         state.seen[at].lines += entries.len();
         let bytes: usize = entries.iter().map(|entry| entry.line.len()).sum();
@@ -340,6 +342,7 @@ fn push(state: &Mutex<State>, at: usize, body: &[u8], limited: Option<&str>) -> 
             ));
             continue;
         }
+        kept += entries.len();
         let candidates: Vec<_> = entries
             .iter()
             .map(|entry| Candidate {
@@ -377,6 +380,7 @@ fn push(state: &Mutex<State>, at: usize, body: &[u8], limited: Option<&str>) -> 
     }
     if !slow_down.is_empty() {
         texts.extend(slow_down);
+        state.unanswered += kept;
         return says(429, &answer(&texts), None);
     }
     if texts.is_empty() {
