@@ -117,6 +117,15 @@ impl Check for Config {
                 }
             }
         }
+        for (name, values) in [
+            ("attributes", &self.attributes),
+            ("resource", &self.resource),
+        ] {
+            if values.values().any(|value| value.starts_with("EXPR(")) {
+                at.field(name)
+                    .error("has an expression: take the receiver `file_log` for it");
+            }
+        }
         if self.max_log_size.get() < 4 {
             at.field("max_log_size").error("must be positive");
         }
@@ -204,7 +213,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let problems = from_str::<Config>(
-            "root: var\nnamespaces: {include: [a/b]}\ncontainers: {exclude: ['[']}\nmax_log_size: 0\nmax_in_flight: 0\npoll_interval: 0s\nmax_concurrent_files: 1",
+            "root: var\nnamespaces: {include: [a/b]}\ncontainers: {exclude: ['[']}\nmax_log_size: 0\nmax_in_flight: 0\npoll_interval: 0s\nmax_concurrent_files: 1\nresource: {a: EXPR(1)}",
         )
         .unwrap_err()
         .to_string();
@@ -216,6 +225,7 @@ mod tests {
             "max_in_flight must be positive",
             "poll_interval must be positive",
             "max_concurrent_files must be greater than 1",
+            "resource has an expression",
         ] {
             assert!(problems.contains(expected), "{expected} in\n{problems}");
         }

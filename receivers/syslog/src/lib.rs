@@ -13,6 +13,7 @@
 
 mod config;
 mod datagram;
+mod drops;
 mod frame;
 mod metadata;
 mod outlet;

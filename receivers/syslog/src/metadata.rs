@@ -4,6 +4,8 @@ use corten_component::{Context, Kind, Metadata, Signal, Stability};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 
+use crate::drops::Drops;
+
 /// `syslog`.
 pub const METADATA: Metadata = Metadata {
     kind: Kind::Receiver,
@@ -68,4 +70,18 @@ impl Metrics {
             &[self.receiver.clone(), KeyValue::new("event", name)],
         );
     }
+}
+
+/// Registers what the kernel dropped at a UDP socket.
+pub(crate) fn observe_drops(cx: &Context, drops: Drops) {
+    let receiver = [KeyValue::new("receiver", cx.id().to_string())];
+    cx.meter()
+        .u64_observable_counter("corten_syslog_kernel_drops")
+        .with_description("Datagrams that the kernel dropped since its buffer was full")
+        .with_callback(move |counter| {
+            if let Some(count) = drops.count() {
+                counter.observe(count, &receiver);
+            }
+        })
+        .build();
 }

@@ -17,8 +17,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, SocketKind, Tcp, Udp, Unix};
+use crate::drops::Drops;
 use crate::frame::Framing;
-use crate::metadata::Metrics;
+use crate::metadata::{Metrics, observe_drops};
 use crate::outlet::Outlet;
 use crate::writer::Format;
 use crate::{datagram, stream};
@@ -126,6 +127,9 @@ impl Syslog {
         if let Err(error) = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, size) {
             tracing::debug!(%error, "the size of the socket's buffer");
         }
+        if let Some(drops) = Drops::of(&socket) {
+            observe_drops(&self.cx, drops);
+        }
         let service = datagram::Service {
             addresses: udp.add_attributes,
             ..to.datagram(
@@ -218,7 +222,7 @@ impl Component for Syslog {
         let retry = &self.config.retry_on_failure;
         let (alive, over) = mpsc::channel(1);
         let services = Services {
-            format: Format::new(&self.config, Arc::clone(&metrics))?,
+            format: Format::new(&self.cx, &self.config, Arc::clone(&metrics))?,
             outlet: Arc::new(Outlet {
                 next: self.next.clone(),
                 metrics,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use corten_component::BoxError;
+use corten_component::{BoxError, Context};
 use corten_config::Problems;
 use corten_operators::syslog::{Element, Message, Parser, severity};
 use corten_operators::{Chain, Entry, EntryWriter, Map, Value};
@@ -50,7 +50,11 @@ impl Operated {
 }
 
 impl Format {
-    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Self>, BoxError> {
+    pub(crate) fn new(
+        cx: &Context,
+        config: &Config,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, BoxError> {
         let pairs = |map: &std::collections::BTreeMap<String, String>| -> Vec<_> {
             map.iter()
                 .map(|(key, value)| (key.clone(), value.clone()))
@@ -62,6 +66,7 @@ impl Format {
             let mut problems = Problems::new();
             let chain = config.operators.build(&mut problems);
             let chain = chain.ok_or_else(|| problems.to_string())?;
+            corten_lines::observe_operators(cx, chain.stats());
             let mut resource = Map::new();
             for (key, value) in &config.resource {
                 resource.insert(key.as_str(), value.as_str());
