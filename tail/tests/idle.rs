@@ -17,8 +17,6 @@ use corten_tail::container::Format;
 use corten_tail::{Framing, Record, Settings, Sink, Source, StartAt, Tailer, Ticket};
 use rustix::time::{ClockId, clock_gettime};
 
-const PODS: usize = 200;
-
 struct Pass(SyncSender<String>);
 
 impl Sink for Pass {
@@ -42,6 +40,18 @@ fn cpu_time() -> Duration {
     )
 }
 
+/// What the process has in memory, KiB.
+fn memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
 struct Node {
     root: tempfile::TempDir,
     lines: Receiver<String>,
@@ -49,9 +59,9 @@ struct Node {
 }
 
 impl Node {
-    fn new(poll: Duration, watches: usize) -> Self {
+    fn new(pods: usize, poll: Duration, watches: usize) -> Self {
         let root = tempfile::tempdir().unwrap();
-        for pod in 0..PODS {
+        for pod in 0..pods {
             let directory = root.path().join(format!("ns_pod-{pod}_uid/app"));
             fs::create_dir_all(&directory).unwrap();
             fs::write(
@@ -78,7 +88,7 @@ impl Node {
             lines,
             tailer,
         };
-        for _ in 0..PODS {
+        for _ in 0..pods {
             node.lines.recv_timeout(Duration::from_secs(30)).unwrap();
         }
         node
@@ -107,7 +117,7 @@ impl Node {
 #[test]
 fn idle_costs_next_to_nothing_and_a_line_wakes_the_engine() {
     // Looked at everything only now and then: what comes sooner comes by a hint.
-    let node = Node::new(Duration::from_secs(600), 10_000);
+    let node = Node::new(200, Duration::from_secs(600), 10_000);
     for pod in [0, 7, 199] {
         let begun = Instant::now();
         node.write(pod);
@@ -132,14 +142,28 @@ fn idle_costs_next_to_nothing_and_a_line_wakes_the_engine() {
     node.tailer.join();
 
     for (watches, most) in [(10_000, 0.01), (0, 0.03)] {
-        let node = Node::new(Duration::from_millis(200), watches);
+        let node = Node::new(200, Duration::from_millis(200), watches);
         node.quiet(Duration::from_millis(2500));
         let (begun, before) = (Instant::now(), cpu_time());
         node.quiet(Duration::from_secs(2));
         let share = (cpu_time() - before).as_secs_f64() / begun.elapsed().as_secs_f64();
-        eprintln!("{watches} watches: {:.3} % of a core", share * 100.0);
+        let memory = memory();
+        eprintln!(
+            "{watches} watches: {:.3} % of a core, {memory} KiB",
+            share * 100.0
+        );
+        assert!(memory < 30 << 10, "{memory} KiB");
         assert!(share < most, "{watches} watches: {share}");
         node.tailer.stop(Duration::ZERO);
         node.tailer.join();
     }
+
+    let before = memory();
+    let node = Node::new(2000, Duration::from_millis(200), 10_000);
+    node.quiet(Duration::from_millis(500));
+    let more = memory().saturating_sub(before);
+    eprintln!("2,000 files: {more} KiB more");
+    assert!(more < 20 << 10, "{more} KiB");
+    node.tailer.stop(Duration::ZERO);
+    node.tailer.join();
 }

@@ -85,7 +85,7 @@ fn what_is_known_of_a_file() {
     assert_eq!(world.read(), lines("pod.log", &["1"]));
     let real = world.path("real/0.log").canonicalize().unwrap();
     let source = Arc::clone(&world.engine().streams.values().next().unwrap().source);
-    assert_eq!(Path::new(&source.path_resolved), real);
+    assert_eq!(PathBuf::from(&source.path_resolved), real);
     assert_eq!(source.name_resolved, "0.log");
     assert_eq!(source.owner.as_ref().unwrap().permissions.len(), 3);
 }
