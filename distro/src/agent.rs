@@ -2,29 +2,22 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use corten_component::{Health, Reload, SelfMetrics, Services, async_trait};
 use corten_pipeline::{Graph, Plan, Surroundings};
 use opentelemetry::metrics::Gauge;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::cli::RunArgs;
+use crate::cli::{ConfigArgs, RunArgs};
 use crate::setup::{self, Loaded};
 use crate::telemetry::{MetricsPages, OwnMetrics, OwnTraces};
 use crate::{in_words, logging, telemetry};
 
 /// Runs until a signal says to stop. Exits 0 after SIGTERM and SIGINT.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let loaded = match setup::load(&args.config) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            eprint!("{problems}");
-            return Ok(ExitCode::FAILURE);
-        }
-    };
     let mut runtime = match args.workers {
         1 => tokio::runtime::Builder::new_current_thread(),
         workers => {
@@ -35,12 +28,41 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             builder
         }
     };
-    runtime
+    let runtime = runtime
         .enable_all()
         .build()
-        .context("the runtime did not start")?
-        .block_on(Agent::run(args, loaded))
+        .context("the runtime did not start")?;
+    let outcome = runtime.block_on(Agent::run(args));
+    // Whatever still hangs in a file system that does not answer ends with the process.
+    runtime.shutdown_background();
+    outcome
 }
+
+/// What tells the agent to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("no SIGTERM handler")?,
+            interrupt: signal(SignalKind::interrupt()).context("no SIGINT handler")?,
+        })
+    }
+
+    /// SIGTERM or SIGINT.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// How long components may take once nobody wants to wait for them any longer.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Somebody wants a reload; the answer comes when the new configuration is built, or why not.
 type ReloadRequest = oneshot::Sender<Result<(), String>>;
@@ -58,6 +80,13 @@ impl Reload for ReloadHandle {
     }
 }
 
+/// Reads and checks the configuration beside the runtime's only thread: a file system may be slow or hang.
+async fn load(args: &ConfigArgs) -> anyhow::Result<Result<Loaded, String>> {
+    let args = args.clone();
+    let loaded = tokio::task::spawn_blocking(move || setup::load(&args)).await;
+    loaded.context("reading the configuration")
+}
+
 struct Agent {
     args: RunArgs,
     own_metrics: Arc<OwnMetrics>,
@@ -67,7 +96,20 @@ struct Agent {
 }
 
 impl Agent {
-    async fn run(args: &RunArgs, loaded: Loaded) -> anyhow::Result<ExitCode> {
+    async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+        let mut signals = Signals::listen()?;
+        let loaded = tokio::select! {
+            loaded = load(&args.config) => loaded?,
+            // Nothing has been started.
+            () = signals.stop() => return Ok(ExitCode::SUCCESS),
+        };
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                eprint!("{problems}");
+                return Ok(ExitCode::FAILURE);
+            }
+        };
         let resource = telemetry::resource(&loaded.plan.telemetry);
         let own_metrics = Arc::new(OwnMetrics::start(&loaded.plan.telemetry, resource.clone())?);
         let own_traces = OwnTraces::start(&loaded.plan.telemetry, resource)?;
@@ -92,7 +134,7 @@ impl Agent {
         agent.last_reload.record(1, &[]);
 
         let outcome = agent
-            .serve(loaded.plan, loaded.embedded, &mut reloads)
+            .serve(loaded.plan, loaded.embedded, &mut signals, &mut reloads)
             .await;
         agent.last_words().await;
         outcome
@@ -103,19 +145,21 @@ impl Agent {
         &self,
         mut plan: Plan,
         embedded: bool,
+        signals: &mut Signals,
         reloads: &mut mpsc::Receiver<ReloadRequest>,
     ) -> anyhow::Result<ExitCode> {
-        let mut terminate = signal(SignalKind::terminate()).context("no SIGTERM handler")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("no SIGINT handler")?;
         let mut hangup = signal(SignalKind::hangup()).context("no SIGHUP handler")?;
-
         let mut running = Running::build(&plan, &self.surroundings())?;
-        tokio::select! {
-            started = running.start() => started?,
+        let started = tokio::select! {
+            started = running.start() => Some(started),
+            () = signals.stop() => None,
+        };
+        let Some(started) = started else {
             // Asked to stop before everything had started.
-            _ = terminate.recv() => { self.stop(&mut running).await; return Ok(ExitCode::SUCCESS); }
-            _ = interrupt.recv() => { self.stop(&mut running).await; return Ok(ExitCode::SUCCESS); }
-        }
+            self.stop(&mut [&mut running], signals).await;
+            return Ok(ExitCode::SUCCESS);
+        };
+        started?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             pid = std::process::id(),
@@ -124,63 +168,104 @@ impl Agent {
         if embedded {
             setup::say_where_to_look();
         }
+        // Set while a reload starts what is to take over.
+        let mut next = None;
         loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => {
-                    if let Err(problems) = self.reload(&mut plan, &mut running, None).await {
-                        tracing::error!("the configuration was not reloaded, the old one goes on:\n{problems}");
-                    }
-                }
-                Some(answer) = reloads.recv() => {
-                    drop(self.reload(&mut plan, &mut running, Some(answer)).await);
-                }
+            let answer = tokio::select! {
+                () = signals.stop() => break,
+                _ = hangup.recv() => None,
+                Some(answer) = reloads.recv() => Some(answer),
+            };
+            let by_signal = answer.is_none();
+            let reloaded = tokio::select! {
+                reloaded = self.reload(&mut plan, &mut running, &mut next, answer) => reloaded,
+                () = signals.stop() => break,
+            };
+            if let Err(problems) = reloaded
+                && by_signal
+            {
+                tracing::error!(
+                    "the configuration was not reloaded, the old one goes on:\n{problems}"
+                );
             }
         }
         tracing::info!("shutting down");
-        tokio::select! {
-            () = self.stop(&mut running) => {}
-            _ = terminate.recv() => tracing::warn!("asked to stop again: not waiting any longer"),
-            _ = interrupt.recv() => tracing::warn!("asked to stop again: not waiting any longer"),
+        match &mut next {
+            None => self.stop(&mut [&mut running], signals).await,
+            // The old one was being shut down, or had been.
+            Some(next) => self.stop(&mut [next, &mut running], signals).await,
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn stop(&self, running: &mut Running) {
-        let grace = Duration::from_secs(self.args.shutdown_grace.max(1));
-        if running.shutdown(grace).await {
-            tracing::info!("shut down cleanly");
+    /// Shuts down, all within one grace period; a further signal ends the waiting.
+    async fn stop(&self, running: &mut [&mut Running], signals: &mut Signals) {
+        let deadline = Instant::now() + self.grace();
+        let all = async {
+            let mut clean = true;
+            for one in running.iter_mut() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                clean &= one.shutdown(left.max(AT_ONCE)).await;
+            }
+            clean
+        };
+        let clean = tokio::select! {
+            clean = all => Some(clean),
+            () = signals.stop() => None,
+        };
+        match clean {
+            Some(true) => tracing::info!("shut down cleanly"),
+            Some(false) => {}
+            None => {
+                tracing::warn!("asked to stop again: not waiting any longer");
+                // They still have to say what is lost by it.
+                for one in running {
+                    one.shutdown(AT_ONCE).await;
+                }
+            }
         }
+    }
+
+    fn grace(&self) -> Duration {
+        Duration::from_secs(self.args.shutdown_grace.max(1))
     }
 
     /// Sends what is left of the own telemetry. From a thread beside the runtime's only one, which has
     /// to do the sending meanwhile.
     async fn last_words(self) {
-        let said = tokio::task::spawn_blocking(move || {
-            if let Some(traces) = &self.own_traces {
+        let Self {
+            own_traces,
+            own_metrics,
+            ..
+        } = self;
+        let traces = tokio::task::spawn_blocking(move || {
+            if let Some(traces) = &own_traces {
                 traces.shutdown();
             }
-            self.own_metrics.shutdown();
         });
-        drop(said.await);
+        let metrics = tokio::task::spawn_blocking(move || own_metrics.shutdown());
+        drop(traces.await);
+        drop(metrics.await);
     }
 
     /// Reads, checks and builds the new configuration; only then stops the old one. When the new
-    /// one does not start (a port that is taken), the old one is started again.
+    /// one does not start (a port that is taken), the old one is started again. May be dropped at any time: what has
+    /// to be shut down then is `next`, if it is there, and `running`.
     async fn reload(
         &self,
         plan: &mut Plan,
         running: &mut Running,
+        next: &mut Option<Running>,
         answer: Option<ReloadRequest>,
     ) -> Result<(), String> {
         tracing::info!("reading the configuration again");
-        let built = setup::load(&self.args.config).and_then(|loaded| {
-            let next = self.surroundings();
-            let running = Running::build(&loaded.plan, &next).map_err(|error| in_words(&error))?;
-            Ok((loaded, running))
+        let loaded = load(&self.args.config).await;
+        let loaded = loaded.unwrap_or_else(|error| Err(in_words(&error)));
+        let built = loaded.and_then(|loaded| {
+            let built = Running::build(&loaded.plan, &self.surroundings());
+            Ok((loaded, built.map_err(|error| in_words(&error))?))
         });
-        let (loaded, mut next) = match built {
+        let (loaded, built) = match built {
             Ok(built) => built,
             Err(problems) => {
                 self.last_reload.record(0, &[]);
@@ -196,13 +281,17 @@ impl Agent {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        self.stop(running).await;
-        if let Err(error) = next.start().await {
+        if running.shutdown(self.grace()).await {
+            tracing::info!("the old configuration is shut down");
+        }
+        let started = next.insert(built).start().await;
+        if let Err(error) = started {
             self.last_reload.record(0, &[]);
             tracing::error!(
                 error = in_words(&error),
                 "the new configuration did not start; going back to the old one"
             );
+            *next = None;
             *running =
                 Running::build(plan, &self.surroundings()).map_err(|error| in_words(&error))?;
             let back = running.start().await.map_err(|error| in_words(&error));
@@ -217,7 +306,9 @@ impl Agent {
             );
         }
         *plan = loaded.plan;
-        *running = next;
+        if let Some(next) = next.take() {
+            *running = next;
+        }
         self.last_reload.record(1, &[]);
         tracing::info!("configuration reloaded");
         Ok(())

@@ -57,6 +57,44 @@ struct Node {
     cx: Context,
 }
 
+/// What exporters leave to the extensions behind them.
+const AFTER_EXPORTERS: Duration = Duration::from_millis(500);
+
+impl Node {
+    /// Whether it has come back and its tasks have ended before `until`.
+    async fn shutdown(&self, until: Instant) -> bool {
+        let mut clean = true;
+        let place = || format!("{}::{}", self.kind.plural(), self.id);
+        self.cx.tasks().stop();
+        match tokio::time::timeout_at(until, self.component.shutdown()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                clean = false;
+                tracing::error!(component = place(), %error, "shutdown: something was left undone");
+            }
+            Err(_) => {
+                clean = false;
+                tracing::error!(
+                    component = place(),
+                    "shutdown: still busy at the deadline; what only its memory held is lost"
+                );
+            }
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        let tasks = self.cx.tasks();
+        if !tasks.shutdown(left.max(Duration::from_millis(20))).await {
+            clean = false;
+            tracing::warn!(
+                component = place(),
+                tasks = tasks.len(),
+                "shutdown: tasks were still running at the deadline"
+            );
+        }
+        self.cx.health().stopped();
+        clean
+    }
+}
+
 /// The running (or not yet started) pipelines of one configuration.
 ///
 /// Nodes stand in the order of their start: extensions as listed, exporters, then whatever stands
@@ -88,8 +126,9 @@ impl Graph {
     pub async fn start(&mut self) -> Result<(), GraphError> {
         for (index, node) in self.nodes.iter().enumerate() {
             tracing::debug!(kind = %node.kind, id = %node.id, "starting");
-            let started = Arc::clone(&node.component).start().await;
+            // Counted before: one whose start fails or is given up has things to end, too.
             self.started = index + 1;
+            let started = Arc::clone(&node.component).start().await;
             if let Err(error) = started {
                 let failed = GraphError::new(node.kind, &node.id, error);
                 self.shutdown(Duration::from_secs(5)).await;
@@ -105,6 +144,9 @@ impl Graph {
 
     /// Shuts every started component down, receivers first, within `grace` in all. Components
     /// that do not come back in time are named in the log and left behind. `true` when all did.
+    ///
+    /// Receivers end side by side, and so do exporters. Nobody takes all the time there is: half of what is left
+    /// belongs to those behind, which have something to send yet. May be called again when it was dropped.
     pub async fn shutdown(&mut self, grace: Duration) -> bool {
         let deadline = Instant::now() + grace;
         // Whoever only waits to try again stops waiting, or receivers would wait for it in vain.
@@ -112,45 +154,21 @@ impl Graph {
         self.tasks.stop();
         let mut clean = true;
         let started = self.nodes.get(..self.started).unwrap_or_default();
-        for node in started.iter().rev() {
-            node.cx.tasks().stop();
-            // Extensions keep a little time of their own: storage closes last.
-            let reserve = if node.kind == Kind::Extension {
-                Duration::ZERO
-            } else {
-                Duration::from_millis(500).min(grace / 10)
+        let side_by_side = |a: &Node, b: &Node| {
+            a.kind == b.kind && matches!(a.kind, Kind::Receiver | Kind::Exporter)
+        };
+        for together in started.chunk_by(side_by_side).rev() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = match together.first().map(|node| node.kind) {
+                // Extensions keep a little time of their own: storage closes last.
+                Some(Kind::Exporter) => left.saturating_sub((grace / 10).min(AFTER_EXPORTERS)),
+                Some(Kind::Extension) => left,
+                _ => left / 2,
             };
-            let until = deadline.checked_sub(reserve).unwrap_or(deadline);
-            let place = || format!("{}::{}", node.kind.plural(), node.id);
-            match tokio::time::timeout_at(until, node.component.shutdown()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    clean = false;
-                    tracing::error!(component = place(), %error, "shutdown: something was left undone");
-                }
-                Err(_) => {
-                    clean = false;
-                    tracing::error!(
-                        component = place(),
-                        "shutdown: still busy at the deadline; what only its memory held is lost"
-                    );
-                }
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if !node
-                .cx
-                .tasks()
-                .shutdown(left.max(Duration::from_millis(20)))
-                .await
-            {
-                clean = false;
-                tracing::warn!(
-                    component = place(),
-                    tasks = node.cx.tasks().len(),
-                    "shutdown: tasks were still running at the deadline"
-                );
-            }
-            node.cx.health().stopped();
+            let until = Instant::now() + share;
+            let ended =
+                futures_util::future::join_all(together.iter().map(|node| node.shutdown(until)));
+            clean &= ended.await.into_iter().all(|clean| clean);
         }
         self.started = 0;
         clean

@@ -145,13 +145,13 @@ impl TlsFront {
                         () = cutting.notified() => Ok((0, 0)),
                     }
                 };
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "ends with the runtime that it runs on"
+                )]
                 tokio::spawn(relay);
             }
         };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "ends with the runtime that it runs on"
-        )]
         runtime.spawn(serve);
         Self {
             port,
