@@ -17,6 +17,7 @@
 mod encoder;
 mod facts;
 mod follower;
+mod header;
 mod metrics;
 mod operated;
 mod shipper;
@@ -24,5 +25,6 @@ mod shipper;
 pub use encoder::{Encoder, Shape};
 pub use facts::Facts;
 pub use follower::{Follower, OUTBOX};
+pub use header::Header;
 pub use operated::{Claims, Marks, Operated, observe_operators};
 pub use shipper::{Pauses, Receipt, Shipment, ship};

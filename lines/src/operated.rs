@@ -24,6 +24,7 @@ use opentelemetry::KeyValue;
 use tokio::sync::mpsc;
 
 use crate::encoder::Shape;
+use crate::header::Header;
 use crate::shipper::{Receipt, Shipment};
 
 /// A batch goes out when it has this many bytes.
@@ -95,6 +96,7 @@ pub struct Operated {
     shape: Shape,
     marks: Marks,
     chain: Chain,
+    header: Option<Header>,
     writer: EntryWriter,
     weights: Vec<Weight>,
     /// The open chunk.
@@ -124,6 +126,7 @@ impl Operated {
             shape,
             marks,
             chain,
+            header: None,
             writer: EntryWriter::with_capacity(0),
             weights: Vec::new(),
             chunk: None,
@@ -135,6 +138,13 @@ impl Operated {
             outbox,
             backlog: VecDeque::new(),
         }
+    }
+
+    /// The first lines of files are a header.
+    #[must_use]
+    pub fn with_header(mut self, header: Option<Header>) -> Self {
+        self.header = header;
+        self
     }
 
     fn begin(&mut self, source: &Source) {
@@ -250,6 +260,16 @@ impl Sink for Operated {
         if self.source != Some(source.id) {
             self.begin(source);
         }
+        let of_header = match &mut self.header {
+            None => None,
+            Some(header) => {
+                let text = String::from_utf8_lossy(body);
+                match header.attributes(source, record.offset, &text) {
+                    Some(attributes) => Some(attributes.clone()),
+                    None => return,
+                }
+            }
+        };
         let origins = Origins::of(self.origin());
         let mut entry = Entry {
             time: record.time,
@@ -265,6 +285,9 @@ impl Sink for Operated {
             origins,
             ..Entry::default()
         };
+        if let Some(attributes) = of_header {
+            entry.attributes.merge(attributes);
+        }
         if let Some(stream) = record.stream {
             entry.attributes.insert("log.iostream", stream.as_str());
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use corten_config::types::{ByteSize, ComponentId, Duration};
 use corten_config::{Check, Checker, Problems};
 use corten_lines::{Facts, Marks, Shape};
-use corten_operators::{Chain, ContainerFormat, Key, Operators, Template};
+use corten_operators::{Chain, ContainerFormat, Key, Operators, Pattern, Template};
 use corten_tail::container::Format;
 use corten_tail::{Compression, Encoding, Framing, OverLimit};
 use schemars::JsonSchema;
@@ -100,8 +100,8 @@ pub(crate) struct Config {
     pub(crate) acquire_fs_lock: bool,
     /// Makes one record of several lines.
     pub(crate) multiline: Option<Multiline>,
-    /// Not supported yet.
-    pub(crate) header: Option<serde_json::Value>,
+    /// Lines at the beginning of each file that describe the others; they make no records.
+    pub(crate) header: Option<Header>,
     /// Not supported yet.
     pub(crate) ordering_criteria: Option<serde_json::Value>,
 }
@@ -210,6 +210,40 @@ impl Default for RetryOnFailure {
     }
 }
 
+/// Lines at the beginning of a file that describe the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Header {
+    /// A regular expression that matches the lines of the header.
+    pub(crate) pattern: Option<Pattern>,
+    /// Operators that read them; the attributes that come of it are those of every record of the file.
+    pub(crate) metadata_operators: Operators,
+}
+
+impl Header {
+    fn check(&self, start_at: StartAt, container: bool, at: &mut Checker<'_>) {
+        if self.pattern.is_none() {
+            at.on("pattern").error("missing required field `pattern`");
+        }
+        if self.metadata_operators.is_empty() {
+            at.on("metadata_operators")
+                .error("missing required field `metadata_operators`");
+        }
+        if start_at == StartAt::End {
+            at.error("'header' cannot be specified with 'start_at: end'");
+        }
+        if container {
+            at.error("'header' is of plain files, and the first operator is 'container'");
+        }
+        drop(self.metadata_operators.build(at.problems()));
+    }
+
+    fn lines(&self) -> Option<corten_lines::Header> {
+        let chain = self.metadata_operators.build(&mut Problems::new())?;
+        Some(corten_lines::Header::new(self.pattern.clone()?, chain))
+    }
+}
+
 /// Records of several lines.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -302,6 +336,10 @@ impl Check for Config {
                 "is of plain files: what runtimes write is joined by the operator 'container', and then by 'recombine'",
             );
         }
+        let container = self.operators.leading_container().is_some();
+        if let Some(header) = &self.header {
+            header.check(self.start_at, container, &mut at.section("header"));
+        }
         self.check_absent(at);
         for (name, values) in [
             ("attributes", &self.attributes),
@@ -325,11 +363,6 @@ impl Config {
     /// What is refused, with what to do instead.
     fn check_absent(&self, at: &mut Checker<'_>) {
         for (name, wanted, instead) in [
-            (
-                "header",
-                self.header.is_some(),
-                "is not supported: tell the lines of the header with the operator 'filter', and read fields with 'regex_parser' or 'csv_parser'",
-            ),
             (
                 "ordering_criteria",
                 self.ordering_criteria.is_some(),
@@ -383,7 +416,7 @@ impl Config {
     }
 
     /// The operators and attributes that need entries; `None` when there are none, and lines become bytes without them.
-    pub(crate) fn slow_path(&self) -> Option<(Chain, Marks)> {
+    pub(crate) fn slow_path(&self) -> Option<SlowPath> {
         let templates = |map: &BTreeMap<String, String>| {
             map.iter()
                 .filter_map(|(key, value)| {
@@ -397,11 +430,16 @@ impl Config {
             resource: templates(&self.resource),
         };
         let done = usize::from(self.operators.leading_container().is_some());
-        if self.operators.len() == done && marks.are_constant() {
+        let header = self.header.as_ref().and_then(Header::lines);
+        if self.operators.len() == done && marks.are_constant() && header.is_none() {
             return None;
         }
         let chain = self.operators.build_after(done, &mut Problems::new())?;
-        Some((chain, marks))
+        Some(SlowPath {
+            chain,
+            marks,
+            header,
+        })
     }
 
     /// What the engine is told.
@@ -459,6 +497,13 @@ impl Config {
             ..corten_tail::Settings::default()
         }
     }
+}
+
+/// What needs entries.
+pub(crate) struct SlowPath {
+    pub(crate) chain: Chain,
+    pub(crate) marks: Marks,
+    pub(crate) header: Option<corten_lines::Header>,
 }
 
 /// Where the links of kubelet's log directories lead: from `containers` to `pods`, from there to docker's own.
@@ -533,10 +578,12 @@ mod tests {
     #[test]
     fn what_is_not_supported_says_what_is() {
         let text = problems(
-            "include: [/x]\nheader: {pattern: a}\nordering_criteria: {regex: a}\ndelete_after_read: true\nacquire_fs_lock: true\ncompression: zip\nencoding: utf-7\noperators: [{type: jsonparser}, {type: regex_parser, regex: '(?P<a>x)', if: 'bdy == 1'}]\nattributes: {a: 'EXPR(1 +)'}",
+            "include: [/x]\nheader: {pattern: '('}\nordering_criteria: {regex: a}\ndelete_after_read: true\nacquire_fs_lock: true\ncompression: zip\nencoding: utf-7\noperators: [{type: jsonparser}, {type: regex_parser, regex: '(?P<a>x)', if: 'bdy == 1'}]\nattributes: {a: 'EXPR(1 +)'}",
         );
         for expected in [
-            "config:2:9: header is not supported: tell the lines of the header",
+            "config:2:19: header::pattern: expected a regular expression, found '(': unclosed group",
+            "header: missing required field `metadata_operators`",
+            "header: 'header' cannot be specified with 'start_at: end'",
             "ordering_criteria is not supported: rotated generations are read oldest first",
             "delete_after_read is not supported: no file is ever deleted here",
             "acquire_fs_lock is not supported",

@@ -6,7 +6,7 @@ use corten_component::{BoxError, Component, Context, Next, Receiver, async_trait
 use corten_lines::{Encoder, Follower, Operated, Pauses, observe_operators};
 use parking_lot::Mutex;
 
-use crate::config::Config;
+use crate::config::{Config, SlowPath};
 
 /// Follows files.
 pub(crate) struct FileLog {
@@ -45,10 +45,14 @@ impl Component for FileLog {
             None => Follower::start(cx, tail, storage, next, pauses, |outbox| {
                 Encoder::new(shape, outbox)
             })?,
-            Some((chain, marks)) => {
+            Some(SlowPath {
+                chain,
+                marks,
+                header,
+            }) => {
                 observe_operators(cx, chain.stats());
                 Follower::start(cx, tail, storage, next, pauses, |outbox| {
-                    Operated::new(shape, marks, chain, outbox)
+                    Operated::new(shape, marks, chain, outbox).with_header(header)
                 })?
             }
         };

@@ -619,3 +619,44 @@ async fn records_of_several_lines_and_other_encodings() {
         records(&batches)
     );
 }
+
+#[tokio::test]
+async fn a_header_describes_the_records_of_its_file() {
+    let node = Node::new(
+        "header:
+  pattern: '^#'
+  metadata_operators:
+  - {type: regex_parser, regex: '^#Fields: (?P<fields>.*)$', on_error: drop_quiet}
+operators: [{type: csv_parser, header_attribute: fields, delimiter: ' '}]",
+    );
+    node.append("#Software: x\n#Fields: date uri\nmonday /a\n#no header\n");
+    let sink = RecordingSink::new();
+    let running = node.start(&sink).await;
+    let batches = sink.wait_for_items(2).await;
+    stop(running).await.unwrap();
+    assert_eq!(bodies(&batches), ["monday /a", "#no header"]);
+    assert!(
+        records(&batches)[0].contains("StringValue(\"/a\")"),
+        "{:?}",
+        records(&batches)
+    );
+
+    // After a restart it is looked up; the next generation has its own.
+    let running = node.start(&sink).await;
+    node.append("tuesday /b\n");
+    sink.wait_for_items(3).await;
+    fs::rename(node.log("0.log"), node.log("0.log.20260101-000000")).unwrap();
+    node.append("#Fields: day\nwednesday\n");
+    let batches = sink.wait_for_items(4).await;
+    stop(running).await.unwrap();
+    assert_eq!(bodies(&batches)[2..], ["tuesday /b", "wednesday"]);
+    let records = records(&batches);
+    for (record, expected) in [(2, "\"uri\""), (2, "\"/b\""), (3, "\"day\"")] {
+        assert!(
+            records[record].contains(expected),
+            "{expected} in {}",
+            records[record]
+        );
+    }
+    assert!(!records[3].contains("uri"), "{}", records[3]);
+}
