@@ -10,7 +10,7 @@ use opentelemetry::KeyValue;
 type Counter = fn(&Stats) -> &AtomicU64;
 
 /// What can happen to files and lines besides being read; one counter, told apart by `event`.
-const EVENTS: [(&str, Counter); 12] = [
+const EVENTS: [(&str, Counter); 13] = [
     ("rotated", |stats| &stats.rotated),
     ("truncated", |stats| &stats.truncated),
     ("gap", |stats| &stats.gaps),
@@ -18,6 +18,7 @@ const EVENTS: [(&str, Counter); 12] = [
     ("line_cut", |stats| &stats.cut),
     ("line_unparsed", |stats| &stats.unparsed),
     ("zero_bytes_skipped", |stats| &stats.zeros),
+    ("compressed_damaged", |stats| &stats.gzip_errors),
     ("read_again", |stats| &stats.rewound),
     ("out_of_descriptors", |stats| &stats.descriptor_errors),
     ("read_error", |stats| &stats.read_errors),
