@@ -351,11 +351,10 @@ async fn the_first_start_at_the_end_is_remembered() {
     let yaml = machine.yaml.replace("start_at: beginning", "start_at: end");
     let machine = Machine { yaml, ..machine };
     let sink = RecordingSink::new();
-    for _ in 0..2 {
+    for round in 0..2 {
         let receiver = machine.start(&sink).await;
-        let before = machine.arguments().len();
         eventually("it runs", Duration::from_secs(10), async || {
-            (machine.arguments().len() > before.saturating_sub(1)).then_some(())
+            (machine.arguments().len() > round).then_some(())
         })
         .await;
         stop(receiver).await.unwrap();
@@ -363,7 +362,7 @@ async fn the_first_start_at_the_end_is_remembered() {
     let arguments = machine.arguments();
     assert!(arguments[0].contains("--since=@"), "{arguments:?}");
     // Nothing came in between, and the same moment still counts.
-    assert_eq!(arguments[0], arguments[arguments.len() - 1]);
+    assert_eq!(arguments[0], arguments[1]);
 }
 
 /// What an operator holds, or drops, counts like everything else: the cursor stays before the one and passes the other.
@@ -429,7 +428,7 @@ async fn the_machines_own_journalctl_takes_the_options() {
     let machine = Machine { yaml, ..machine };
     let receiver = machine.start(&sink).await;
     // It is well for five seconds, or fails at once.
-    let condition = eventually("a verdict", Duration::from_secs(10), async || {
+    let condition = eventually("a verdict", Duration::from_secs(30), async || {
         machine
             .health
             .components()
