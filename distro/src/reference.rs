@@ -140,7 +140,10 @@ fn shown(value: &Value) -> String {
         Value::Null | Value::Object(_) => String::new(),
         Value::Array(list) if list.is_empty() => String::new(),
         Value::String(text) if text.is_empty() => String::new(),
-        Value::String(text) => format!("`{}`", text.replace('|', "\\|")),
+        Value::String(text) => {
+            let text = text.replace('\n', "\\n").replace('\t', "\\t");
+            format!("`{}`", text.replace('|', "\\|"))
+        }
         other => format!("`{}`", other.to_string().replace('|', "\\|")),
     }
 }

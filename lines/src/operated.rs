@@ -99,6 +99,8 @@ pub struct Operated {
     header: Option<Header>,
     writer: EntryWriter,
     weights: Vec<Weight>,
+    /// Of nothing: what more of the same engine is weighed with.
+    scale: Option<Weight>,
     /// The open chunk.
     chunk: Option<Arc<Chunk>>,
     source: Option<u64>,
@@ -129,6 +131,7 @@ impl Operated {
             header: None,
             writer: EntryWriter::with_capacity(0),
             weights: Vec::new(),
+            scale: None,
             chunk: None,
             source: None,
             attributes: Map::new(),
@@ -220,7 +223,13 @@ impl Operated {
         if !self.writer.is_empty() {
             let writer = std::mem::take(&mut self.writer);
             let (logs, origins) = writer.finish();
-            let weights = std::mem::take(&mut self.weights);
+            let mut weights = std::mem::take(&mut self.weights);
+            if weights.is_empty()
+                && let Some(scale) = &self.scale
+            {
+                // What was held goes out later than its chunk: the engine has to look for its answer nevertheless.
+                weights.push(scale.another(1));
+            }
             self.backlog.push_back(Shipment {
                 logs,
                 receipt: Claims { origins, weights },
@@ -312,7 +321,9 @@ impl Sink for Operated {
     }
 
     fn chunk(&mut self, _: &Arc<Source>, mut ticket: Ticket) {
-        self.weights.push(ticket.take_weight());
+        let weight = ticket.take_weight();
+        self.scale.get_or_insert_with(|| weight.another(0));
+        self.weights.push(weight);
         let chunk = self.chunk.take().unwrap_or_default();
         // A chunk is closed once.
         let _set = chunk.ticket.set(ticket);
@@ -326,6 +337,10 @@ impl Sink for Operated {
         let Self { chain, writer, .. } = self;
         chain.flush(Instant::now(), &mut |entry| writer.write(entry));
         self.ship();
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.chain.due()
     }
 }
 

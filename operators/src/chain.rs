@@ -144,6 +144,19 @@ impl Chain {
         }
     }
 
+    /// When [`flush`](Self::flush) has something to send on next.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        let nodes = self.holding.iter().filter_map(|at| self.nodes.get(*at));
+        nodes
+            .filter_map(|node| match &node.work {
+                Work::Recombine(recombine) => recombine.due(),
+                Work::Container(container) => container.due(),
+                _ => None,
+            })
+            .min()
+    }
+
     fn run(&mut self, start: usize, entry: Entry, now: Instant, out: &mut impl FnMut(Entry)) {
         let mut stack = Stack::new();
         stack.push((start, entry));

@@ -27,12 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Settings {
-    /// How the runtime writes its lines; `auto` tells by each line.
+    /// Of `container`: how the runtime writes its lines; `auto` tells by each line.
     pub(crate) format: ContainerFormat,
-    /// Whether the file's path gives `k8s.namespace.name`, `k8s.pod.name`, `k8s.pod.uid`, `k8s.container.name` and
+    /// Of `container`: whether the file's path gives `k8s.namespace.name`, `k8s.pod.name`, `k8s.pod.uid`, `k8s.container.name` and
     /// `k8s.container.restart_count`.
     pub(crate) add_metadata_from_filepath: bool,
-    /// Of `recombine`: bytes from which on a batch goes out. Of `container`: the longest message that is joined of partial lines. `0`: no limit.
+    /// Of `container`: the longest message that is joined of partial lines. `0`: no limit.
     pub(crate) max_log_size: ByteSize,
 }
 
@@ -168,6 +168,10 @@ impl Container {
             .add(source, entry, &part, false, now, &body, out);
         self.batches.settle(!partial, &body, out);
         Ok(())
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.batches.due()
     }
 
     pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Entry>) {

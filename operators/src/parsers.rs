@@ -195,7 +195,7 @@ impl Parse for JsonParser {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct JsonArraySettings {
-    /// The names of the fields, separated by the delimiter.
+    /// Of `json_array_parser`: the names of the elements, separated by commas.
     pub(crate) header: String,
 }
 
@@ -269,7 +269,7 @@ fn wrong_number(expected: usize, found: usize) -> Failure {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct RegexSettings {
-    /// Of `regex_parser`: a regular expression with named groups, `^(?P<level>\w+) (?P<message>.*)$`. Of `regex_replace`: what is replaced.
+    /// Of `regex_parser`: a regular expression with named groups, `^(?P<level>\w+) (?P<message>.*)$`.
     pub(crate) regex: Option<Pattern>,
     /// Results that are remembered.
     pub(crate) cache: Cache,
@@ -366,11 +366,11 @@ impl Parse for RegexParser {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct CsvSettings {
-    /// The names of the fields, separated by the delimiter.
+    /// Of `csv_parser`: the names of the fields, separated by the delimiter.
     pub(crate) header: String,
     /// The attribute that has the header of each entry, instead of `header`.
     pub(crate) header_attribute: String,
-    /// One character. Of `key_value_parser`: what stands between a key and its value, `=`.
+    /// Of `csv_parser`: what separates the fields, one character.
     pub(crate) delimiter: String,
     /// What separates the header's names; the delimiter when it is not given.
     pub(crate) header_delimiter: String,
@@ -569,9 +569,9 @@ pub(crate) enum Protocol {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct SyslogSettings {
-    /// `rfc3164` or `rfc5424`.
+    /// Of `syslog_parser`: `rfc3164` or `rfc5424`.
     pub(crate) protocol: Protocol,
-    /// Where times without an offset are, such as `Europe/Berlin`. Of `syslog_parser`, RFC 3164 alone: `UTC`.
+    /// Of `syslog_parser`: where times of RFC 3164 are, such as `Europe/Berlin`.
     pub(crate) location: Location,
     /// A message may begin without its priority.
     pub(crate) allow_skip_pri_header: bool,

@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     pub(crate) source_identifier: Field,
     /// Batches at one time, at most.
     pub(crate) max_sources: usize,
-    /// Bytes of the combined text from which on a batch goes out. `0`: no limit but 32 MiB for all.
+    /// Of `recombine`: bytes of the combined text from which on a batch goes out. `0`: no limit but 32 MiB for all.
     pub(crate) max_log_size: ByteSize,
 }
 
@@ -188,6 +188,10 @@ impl Recombine {
         let last = matches && !self.first;
         self.batches.settle(last || unmatched, &self.field, out);
         Ok(())
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.batches.due()
     }
 
     /// What has waited long enough.
@@ -331,6 +335,15 @@ impl Batches {
         batches.sort_by_key(|batch| batch.number);
         self.bytes = 0;
         out.extend(batches.into_iter().map(|batch| batch.finish(field)));
+    }
+
+    /// When the next batch has waited long enough.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        if self.limits.period.is_zero() {
+            return None;
+        }
+        let oldest = self.open.values().map(|batch| batch.since).min()?;
+        oldest.checked_add(self.limits.period)
     }
 
     pub(crate) fn expire(&mut self, now: Instant, field: &Field, out: &mut Vec<Entry>) {

@@ -21,7 +21,7 @@ use crate::value::Key;
 pub(crate) struct FilterSettings {
     /// Of `filter`: an expression; entries for which it is true are dropped.
     pub(crate) expr: Option<Expr>,
-    /// How many of them, from 0 to 1.
+    /// Of `filter`: how many of them, from 0 to 1.
     pub(crate) drop_ratio: f64,
 }
 
@@ -90,9 +90,9 @@ impl Filter {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct RouterSettings {
-    /// Where entries go.
+    /// Of `router`: where entries go; the first route whose expression is true gets the entry.
     pub(crate) routes: Vec<RouteSettings>,
-    /// Who gets an entry that no route wants, by id; nobody when it is not given.
+    /// Of `router`: who gets an entry that no route wants, by id; nobody when it is not given.
     pub(crate) default: corten_config::types::OneOrMany<String>,
 }
 

@@ -83,9 +83,9 @@ impl Edit for Add {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct FromToSettings {
-    /// From which field.
+    /// Of `copy` and `move`: from which field.
     pub(crate) from: Option<Field>,
-    /// To which.
+    /// Of `copy` and `move`: to which.
     pub(crate) to: Option<Field>,
 }
 
@@ -220,7 +220,7 @@ impl Edit for Flatten {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct RetainSettings {
-    /// Which fields.
+    /// Of `retain`: which fields are kept. A part of the entry of which none is named is kept whole.
     pub(crate) fields: Vec<Field>,
 }
 
@@ -273,13 +273,13 @@ impl Edit for Retain {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct ReplaceSettings {
-    /// In which field.
+    /// Of `regex_replace`: in which field.
     pub(crate) field: Option<Field>,
-    /// What is replaced.
+    /// Of `regex_replace`: what is replaced.
     pub(crate) regex: Option<Pattern>,
     /// A regular expression that has a name: `ansi_control_sequences`.
     pub(crate) regex_name: String,
-    /// By what; `${1}` and `${name}` are what a group matched.
+    /// Of `regex_replace`: by what; `${1}` and `${name}` are what a group matched.
     pub(crate) replace_with: String,
 }
 
@@ -458,9 +458,9 @@ impl Edit for Sanitize {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct AssignSettings {
-    /// Which list.
+    /// Of `assign_keys`: which list.
     pub(crate) field: Option<Field>,
-    /// The names, as many as the list has elements.
+    /// Of `assign_keys`: the names, as many as the list has elements.
     pub(crate) keys: Vec<String>,
 }
 

@@ -23,6 +23,11 @@ pub trait Sink: Send + 'static {
 
     /// Nothing more comes for now: chunks that were held back to fill a batch should go out.
     fn flush(&mut self);
+
+    /// When [`flush`](Self::flush) should be called again though nothing was read: for a sink that lets go of something at a time.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// The log that records come from: one container's, or one plain file's, with all its rotated generations.
@@ -157,6 +162,20 @@ impl Drop for Ticket {
 pub struct Weight {
     bytes: u64,
     answers: Option<Arc<Answers>>,
+}
+
+impl Weight {
+    /// More that is in flight, of the same engine: what a sink passes on later than the chunk it is of.
+    #[must_use = "a weight counts as long as it is kept"]
+    pub fn another(&self, bytes: u64) -> Self {
+        if let Some(answers) = &self.answers {
+            answers.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Self {
+            bytes,
+            answers: self.answers.clone(),
+        }
+    }
 }
 
 impl Drop for Weight {

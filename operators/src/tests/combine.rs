@@ -178,8 +178,10 @@ fn what_is_held_stays_unacknowledged() {
     assert_eq!(combined.origins.len(), 3);
     combined.origins.settle();
     assert_eq!((owners(0), owners(1), owners(2)), (0, 0, 0));
+    assert_eq!(chain.due(), None);
     // What a shutdown takes with it is lost, and its origin hears so; what was filtered is not.
     feed(&mut chain, 0, "held");
+    assert_eq!(chain.due(), Some(now + Duration::from_secs(5)));
     drop(chain);
     assert_eq!((owners(0), chunks[0].0.load(Ordering::Relaxed)), (0, 1));
     assert_eq!(chunks[1].0.load(Ordering::Relaxed), 0);

@@ -216,7 +216,8 @@ impl Default for RetryOnFailure {
 pub(crate) struct Header {
     /// A regular expression that matches the lines of the header.
     pub(crate) pattern: Option<Pattern>,
-    /// Operators that read them; the attributes that come of it are those of every record of the file.
+    /// Operators that read them, such as those in `operators`; the attributes that come of it are those of every record of the file.
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub(crate) metadata_operators: Operators,
 }
 

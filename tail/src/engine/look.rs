@@ -51,6 +51,9 @@ impl<S: Sink> Engine<S> {
         if !quiet {
             next = next.min(now + self.settings.poll_interval);
         }
+        if let Some(due) = self.sink.due() {
+            next = next.min(due);
+        }
         next
     }
 
