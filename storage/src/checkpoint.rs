@@ -1,7 +1,8 @@
 //! A small state that is replaced again and again, and survives whatever happens to its files.
 //!
-//! Two files, `<name>.a` and `<name>.b`, each one record whose sequence is its generation. A save overwrites the
-//! older one and syncs it; until that is done the newer one still stands. A load takes the newest intact
+//! Two files, `<name>.a` and `<name>.b`, each one record whose sequence is its generation. A [write](Checkpoint::write) goes to the
+//! file that was not synced last, as often as wanted: a killed process finds it again. A [sync](Checkpoint::sync) makes it survive
+//! the machine too; until then the other one still stands. A load takes the newest intact
 //! generation. Damage is told by [`Outcome`], never by an error: whoever keeps the state decides what a lost one means
 //! (a tailer reads its files again: duplicates, not loss).
 
@@ -50,8 +51,12 @@ pub struct Checkpoint {
     names: [String; 2],
     files: [Option<Arc<dyn File>>; 2],
     generation: u64,
-    /// Which of the two the next save overwrites.
+    /// Which of the two is written to.
     next: usize,
+    /// What was written and not synced.
+    unsynced: bool,
+    /// The other one is known to be on the disk. After a kill it may not be.
+    other_synced: bool,
     buffer: Vec<u8>,
 }
 
@@ -105,36 +110,77 @@ impl Checkpoint {
             files: [None, None],
             generation,
             next,
+            unsynced: false,
+            other_synced: newest.is_none(),
             buffer: Vec::new(),
         };
         (checkpoint, Loaded { bytes, outcome })
     }
 
     /// Replaces the state. `Ok` means that it is on the disk; after an `Err` the state before still stands.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
     pub fn save(&mut self, state: &[u8]) -> io::Result<()> {
+        self.write(state)?;
+        self.sync()
+    }
+
+    /// Replaces the state for whoever opens the checkpoint after this process has ended, however it ends. After a crash of the
+    /// machine the last synced state stands.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says; the last synced state still stands.
+    pub fn write(&mut self, state: &[u8]) -> io::Result<()> {
+        if !self.other_synced {
+            self.file(1 - self.next)?.sync()?;
+            self.other_synced = true;
+        }
+        let file = self.file(self.next)?;
         self.buffer.clear();
         let generation = self.generation + 1;
         write_record(&mut self.buffer, generation, state)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let (Some(name), Some(slot)) = (self.names.get(self.next), self.files.get_mut(self.next))
-        else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let file = match slot {
-            Some(file) => Arc::clone(file),
-            None => {
-                let file = self.directory.file(name, Open::CreateOrOpen)?;
-                self.directory.sync()?;
-                *slot = Some(Arc::clone(&file));
-                file
-            }
-        };
+        self.unsynced = true;
         file.write_all_at(&self.buffer, 0)?;
         file.set_size(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX))?;
-        file.sync()?;
         self.generation = generation;
-        self.next = 1 - self.next;
         Ok(())
+    }
+
+    /// Makes the state that was written last survive a crash of the machine.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says; the last synced state still stands.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if self.unsynced {
+            self.file(self.next)?.sync()?;
+            self.unsynced = false;
+            self.next = 1 - self.next;
+        }
+        Ok(())
+    }
+
+    /// Whether something was written and not synced.
+    #[must_use]
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+
+    fn file(&mut self, index: usize) -> io::Result<Arc<dyn File>> {
+        let (Some(name), Some(slot)) = (self.names.get(index), self.files.get_mut(index)) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        if let Some(file) = slot {
+            return Ok(Arc::clone(file));
+        }
+        let file = self.directory.file(name, Open::CreateOrOpen)?;
+        self.directory.sync()?;
+        *slot = Some(Arc::clone(&file));
+        Ok(file)
     }
 }
 
@@ -201,6 +247,36 @@ mod tests {
             drop(checkpoint);
             assert_eq!(open(root.path()).1.bytes, b"once more");
         }
+    }
+
+    #[test]
+    fn what_was_written_stands_and_what_was_synced_survives_its_damage() {
+        let root = saved(&[b"one", b"synced"]);
+        let (mut checkpoint, _) = open(root.path());
+        for state in [&b"written"[..], b"again", b"and again"] {
+            checkpoint.write(state).unwrap();
+            assert!(checkpoint.is_unsynced());
+        }
+        drop(checkpoint);
+        let (checkpoint, loaded) = open(root.path());
+        assert_eq!(loaded.bytes, b"and again");
+        drop(checkpoint);
+        // A write that a crash of the machine has left in pieces.
+        std::fs::write(root.path().join("positions.a"), b"torn").unwrap();
+        let (mut checkpoint, loaded) = open(root.path());
+        assert_eq!(loaded.bytes, b"synced");
+        checkpoint.write(b"goes on").unwrap();
+        checkpoint.sync().unwrap();
+        assert!(!checkpoint.is_unsynced());
+        drop(checkpoint);
+        assert_eq!(
+            std::fs::read(root.path().join("positions.b"))
+                .unwrap()
+                .len(),
+            24 + b"synced".len(),
+            "the synced one was left alone"
+        );
+        assert_eq!(open(root.path()).1.bytes, b"goes on");
     }
 
     /// Does `damage` to the newest file and wants the state before, then to both and wants the loss to be told.

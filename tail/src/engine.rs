@@ -24,7 +24,7 @@ use crate::container::{Parser, StdStream};
 use crate::discovery::{Discovery, modified};
 use crate::identity::{Inode, Mark, Position};
 use crate::pattern::{Exclude, Pattern, PatternError};
-use crate::positions::{self, Entry};
+use crate::positions::{self, Entry, Saved};
 use crate::settings::{Framing, OnTruncate, Settings};
 use crate::sink::{Answers, Sink};
 use crate::stats::{Stats, add, set};
@@ -34,6 +34,10 @@ use open::Access;
 use read::{Out, Outcome, Reading};
 use stream::{Chain, Generation, Stream, UNKNOWN};
 
+/// Between two saves of the positions, at least.
+const SAVE_GAP: Duration = Duration::from_millis(10);
+/// And so many times as long as a save takes.
+const SAVE_SHARE: u32 = 100;
 /// A rotated file's last line without newline is taken for complete after this long, when the settings don't say.
 const TAIL_WAIT: Duration = Duration::from_secs(1);
 /// A file that could not be opened is tried again after this long.
@@ -42,6 +46,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const GIVE_UP: usize = 16;
 /// Files are stamped with a clock that lags behind by a few milliseconds.
 const CLOCK_SLACK: i64 = 100_000_000;
+/// What was written this long before a checkpoint may not be in it: nobody had looked yet. Nanoseconds.
+const UNSEEN: i64 = 10_000_000_000;
 /// A rotated file that fails to open this often is given up.
 const FAILURES: u32 = 5;
 
@@ -91,6 +97,8 @@ pub(crate) struct Engine<S> {
     first_scan: bool,
     started: Instant,
     started_wall: i64,
+    /// Before this everything that there was is in the checkpoint; the end of time without one.
+    known_until: i64,
     scans: u64,
     next_scan: Instant,
     /// Not before this, whatever the hints say.
@@ -119,7 +127,7 @@ impl<S: Sink> Engine<S> {
     pub(crate) fn new(
         settings: Settings,
         sink: S,
-        positions: Vec<Entry>,
+        saved: Saved,
         memory: Memory,
         now: Instant,
     ) -> Result<Self, PatternError> {
@@ -135,7 +143,7 @@ impl<S: Sink> Engine<S> {
             settings.ordering.clone(),
         );
         let mut remembered: HashMap<PathBuf, BTreeMap<OsString, Vec<Entry>>> = HashMap::new();
-        for entry in positions {
+        for entry in saved.entries {
             if let (Some(directory), Some(name)) = (entry.stream.parent(), entry.stream.file_name())
             {
                 let names = remembered.entry(directory.to_owned()).or_default();
@@ -165,6 +173,10 @@ impl<S: Sink> Engine<S> {
             first_scan: true,
             started: now,
             started_wall: adopt::wall_nanos() - CLOCK_SLACK,
+            known_until: match memory {
+                Memory::Kept => saved.at.saturating_sub(UNSEEN),
+                Memory::Fresh | Memory::Lost => i64::MAX,
+            },
             scans: 0,
             next_scan: now,
             scan_floor: now,
@@ -254,14 +266,13 @@ impl<S: Sink> Engine<S> {
         turn
     }
 
-    /// What to save now, if anything: at most once an interval, or at once when `force` says so.
+    /// What to save now, if anything: not all the time, or at once when `force` says so.
     pub(crate) fn positions(&mut self, now: Instant, force: bool) -> Option<Vec<u8>> {
         if !self.dirty || (now < self.next_save && !force) {
             return None;
         }
         self.dirty = false;
-        self.next_save = now + self.settings.checkpoint_interval;
-        let mut writer = positions::Writer::new();
+        let mut writer = positions::Writer::new(adopt::wall_nanos());
         for stream in self.streams.values() {
             let path = stream.path();
             for generation in stream.generations.iter().filter(|g| stream.is_kept(g)) {
@@ -277,7 +288,11 @@ impl<S: Sink> Engine<S> {
         {
             writer.entry(entry.stream.as_os_str(), &entry.name, &entry.state);
         }
-        Some(writer.finish())
+        let positions = writer.finish();
+        // With many streams this takes its time, which is to be a small part of all.
+        let cost = now.elapsed();
+        self.next_save = now + SAVE_GAP.max(cost * SAVE_SHARE);
+        Some(positions)
     }
 
     fn take_answers(&mut self, now: Instant) {
@@ -645,9 +660,9 @@ fn refresh(generation: &mut Generation, now: Instant) -> Refresh {
         return Refresh::Changed;
     }
     if size != generation.size || written != generation.modified {
-        // Cut and grown to the same length again, perhaps.
+        // Cut and grown again to what was read or more, perhaps.
         let intact = match &mut generation.file {
-            Some(file) if size == generation.size && size > 0 => {
+            Some(file) if size <= generation.size && size > 0 => {
                 Position::read(file, generation.read.offset)
                     .map_or(true, |at| at == Some(generation.read))
             }

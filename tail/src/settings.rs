@@ -113,7 +113,8 @@ pub struct Settings {
     pub rotate_quiet: Duration,
     /// The same for a deleted file, which can't be opened again.
     pub removed_quiet: Duration,
-    /// How often the checkpoint is written, at most.
+    /// How often the positions are synced to the disk, at most. What was acknowledged since then is read again when the machine
+    /// crashes; they are written at once, so that a killed process loses none of it.
     pub checkpoint_interval: Duration,
 }
 
@@ -146,7 +147,7 @@ impl Default for Settings {
             read_size: 256 << 10,
             rotate_quiet: Duration::from_secs(5),
             removed_quiet: Duration::from_secs(60),
-            checkpoint_interval: Duration::from_millis(500),
+            checkpoint_interval: Duration::from_secs(1),
         }
     }
 }

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::engine::{Engine, Memory, Turn};
 use crate::pattern::PatternError;
-use crate::positions;
+use crate::positions::{self, Saved};
 use crate::settings::Settings;
 use crate::sink::{Answers, Sink};
 use crate::stats::{Stats, add};
@@ -59,12 +59,15 @@ impl Tailer {
             .and_then(|limit| usize::try_from(limit / 2).ok())
             .unwrap_or(usize::MAX);
         settings.max_open_files = settings.max_open_files.min(half).max(1);
-        let (checkpoint, entries, memory) = recall(&settings.name, directory);
-        let name = settings.name.clone();
-        let engine = Engine::new(settings, sink, entries, memory, Instant::now())?;
+        let (checkpoint, saved, memory) = recall(&settings.name, directory);
+        let (name, sync_interval) = (settings.name.clone(), settings.checkpoint_interval);
+        let engine = Engine::new(settings, sink, saved, memory, Instant::now())?;
         let (answers, stats) = (engine.answers(), engine.stats());
         let saver = match checkpoint {
-            Some(checkpoint) => Some(Saver::start(&name, checkpoint, Arc::clone(&stats))?),
+            Some(checkpoint) => {
+                let stats = Arc::clone(&stats);
+                Some(Saver::start(&name, checkpoint, sync_interval, stats)?)
+            }
             None => None,
         };
         let drain = Arc::new(Mutex::new(Duration::ZERO));
@@ -109,12 +112,9 @@ impl Drop for Tailer {
     }
 }
 
-fn recall(
-    name: &str,
-    directory: Option<Directory>,
-) -> (Option<Checkpoint>, Vec<positions::Entry>, Memory) {
+fn recall(name: &str, directory: Option<Directory>) -> (Option<Checkpoint>, Saved, Memory) {
     let Some(directory) = directory else {
-        return (None, Vec::new(), Memory::Fresh);
+        return (None, Saved::default(), Memory::Fresh);
     };
     let (checkpoint, loaded) = Checkpoint::open(directory, CHECKPOINT);
     let memory = match &loaded.outcome {
@@ -138,10 +138,10 @@ fn recall(
         }
     };
     match positions::read(&loaded.bytes) {
-        Ok(entries) => (Some(checkpoint), entries, memory),
+        Ok(saved) => (Some(checkpoint), saved, memory),
         Err(error) => {
             tracing::error!(tail = name, %error, "positions unreadable: the files are read again");
-            (Some(checkpoint), Vec::new(), Memory::Lost)
+            (Some(checkpoint), Saved::default(), Memory::Lost)
         }
     }
 }
@@ -163,7 +163,8 @@ fn run<S: Sink>(mut engine: Engine<S>, saver: Option<Saver>, drain: &Mutex<Durat
             Turn::Busy => {}
             Turn::Idle => {
                 let until = engine.next_turn(begun, saver.is_some());
-                if answers.wait(until, false, engine.hints()) {
+                // Positions are written as soon as they are answered for: after a kill, nothing is read twice but what was under way.
+                if answers.wait(until, saver.is_some(), engine.hints()) {
                     // Not for every line by itself.
                     answers.wait(until.min(begun + GAP), false, None);
                 }
@@ -208,16 +209,40 @@ struct State {
 }
 
 impl Saver {
-    fn start(name: &str, mut checkpoint: Checkpoint, stats: Arc<Stats>) -> std::io::Result<Self> {
+    /// Positions are written when they come, which a kill leaves alone, and synced every `sync_interval`.
+    fn start(
+        name: &str,
+        mut checkpoint: Checkpoint,
+        sync_interval: Duration,
+        stats: Arc<Stats>,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = thread::Builder::new().name(format!("save {name}")).spawn({
             let shared = Arc::clone(&shared);
             let name = name.to_owned();
             move || {
-                while let Some(bytes) = shared.next() {
-                    if let Err(error) = checkpoint.save(&bytes) {
+                let mut due = None;
+                loop {
+                    let done = match shared.next(due) {
+                        Next::Write(bytes) => {
+                            due.get_or_insert_with(|| Instant::now() + sync_interval);
+                            checkpoint
+                                .write(&bytes)
+                                .map_err(|error| (error, Some(bytes)))
+                        }
+                        Next::Sync => {
+                            due = None;
+                            checkpoint.sync().map_err(|error| (error, None))
+                        }
+                        Next::End => match checkpoint.sync() {
+                            Ok(()) => return,
+                            Err(error) => Err((error, None)),
+                        },
+                    };
+                    if let Err((error, bytes)) = done {
                         add(&stats.checkpoint_errors, 1);
                         tracing::warn!(tail = name, %error, "positions not saved");
+                        due = Some(Instant::now() + Duration::from_secs(1));
                         if !shared.put_back(bytes) {
                             return;
                         }
@@ -242,28 +267,42 @@ impl Saver {
     }
 }
 
+/// What there is to do.
+enum Next {
+    Write(Vec<u8>),
+    /// What was written is due to be synced.
+    Sync,
+    End,
+}
+
 impl Shared {
-    fn next(&self) -> Option<Vec<u8>> {
+    fn next(&self, due: Option<Instant>) -> Next {
         let mut state = self.state.lock();
         loop {
+            if due.is_some_and(|due| due <= Instant::now()) {
+                return Next::Sync;
+            }
             if let Some(bytes) = state.bytes.take() {
-                return Some(bytes);
+                return Next::Write(bytes);
             }
             if state.finish {
-                return None;
+                return Next::End;
             }
-            self.wake.wait(&mut state);
+            match due {
+                Some(due) => drop(self.wake.wait_until(&mut state, due)),
+                None => self.wake.wait(&mut state),
+            }
         }
     }
 
     /// After a failed save: waits a second for newer positions, else the same are tried again. `false` at the end.
-    fn put_back(&self, bytes: Vec<u8>) -> bool {
+    fn put_back(&self, bytes: Option<Vec<u8>>) -> bool {
         let mut state = self.state.lock();
         if !state.finish && state.bytes.is_none() {
             self.wake.wait_for(&mut state, Duration::from_secs(1));
         }
         if state.bytes.is_none() && !state.finish {
-            state.bytes = Some(bytes);
+            state.bytes = bytes;
         }
         !state.finish || state.bytes.is_some()
     }
