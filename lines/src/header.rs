@@ -2,16 +2,18 @@
 //!
 //! They make no records. Operators read them, and the attributes that come of it are those of every record of the file. A file is read
 //! from its beginning, and its generations one after the other, so the header is met before what it describes; only after a restart it
-//! has to be looked up at the path.
+//! has to be looked up at the path. That is done for regular files whose path has no symbolic link: what somebody plants in a folder of logs is
+//! neither waited for nor shown.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Instant;
 
 use corten_operators::{Chain, Entry, Map, Pattern};
 use corten_tail::Source;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 /// What of a file is looked at for its header, bytes.
 const LONGEST: u64 = 64 << 10;
@@ -92,7 +94,7 @@ impl Known {
 fn looked_up(pattern: &Pattern, chain: &mut Chain, path: &Path) -> Known {
     let mut known = Known::default();
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
+    let read = open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
     if let Err(error) = read {
         tracing::debug!(file = %path.display(), %error, "the header can't be read");
     }
@@ -103,4 +105,50 @@ fn looked_up(pattern: &Pattern, chain: &mut Chain, path: &Path) -> Known {
         known.read(chain, line.trim_end());
     }
     known
+}
+
+/// Opens a regular file, following no link and waiting for nobody.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = rustix::fs::openat2(
+        rustix::fs::CWD,
+        path,
+        flags,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS,
+    )?;
+    let file = File::from(opened);
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no regular file"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn only_regular_files_are_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let (plain, link, pipe) = (root.join("plain"), root.join("link"), root.join("pipe"));
+        fs::write(&plain, "#Fields: a\nx\n").unwrap();
+        std::os::unix::fs::symlink(&plain, &link).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        assert!(open(&plain).is_ok());
+        // Neither is waited for.
+        for other in [&link, &pipe, &root] {
+            assert!(open(other).is_err(), "{}", other.display());
+        }
+    }
 }
