@@ -271,7 +271,7 @@ fn row_17_too_few_descriptors() {
         world.writer.pod();
     }
     world.note("2000 pods");
-    world.play("write * 3; begin 7; tear 8; start; pace 2000; write * 2; end 7; mend 8; drain");
+    world.play("write * 3; begin 7; tear 8; start; pace 2000; end 7; mend 8; write * 2; drain");
     world.play("rotate 0; rotate 1; write * 1; drain; stop; write * 1; start");
     world.finish();
 }

@@ -61,7 +61,6 @@ struct Pieces {
     seq: usize,
     crc: u32,
     len: usize,
-    time: i128,
 }
 
 /// The books.
@@ -182,11 +181,11 @@ impl Books {
         } else if let Some(begun) = self.pieces.get_mut(&stream) {
             begun.crc = crc32c::crc32c_append(begun.crc, got.line.as_bytes());
             begun.len += got.line.len();
-            let (file, seq, crc, len, time) =
-                (begun.file, begun.seq, begun.crc, begun.len, begun.time);
+            // The time of the last piece is that of the line's end.
+            let (file, seq, crc, len) = (begun.file, begun.seq, begun.crc, begun.len);
             if len >= self.files[file].lines[seq].wrote.len {
                 self.pieces.remove(&stream);
-                self.whole(file, seq, crc, len, time);
+                self.whole(file, seq, crc, len, got.time);
             }
             return;
         } else {
@@ -221,17 +220,13 @@ impl Books {
         }
         let (crc, len) = (crc32c::crc32c(payload.as_bytes()), payload.len());
         if len < self.files[file].lines[seq].wrote.len {
-            let time = got.time;
-            self.pieces.insert(
-                stream,
-                Pieces {
-                    file,
-                    seq,
-                    crc,
-                    len,
-                    time,
-                },
-            );
+            let begun = Pieces {
+                file,
+                seq,
+                crc,
+                len,
+            };
+            self.pieces.insert(stream, begun);
             return;
         }
         self.whole(file, seq, crc, len, got.time);
@@ -332,12 +327,17 @@ impl Books {
                 }
             }
             verdict.lost += missing.len();
-            if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
+            if !missing.is_empty() {
+                let runs = missing.chunk_by(|a, b| a + 1 == *b);
+                let runs: Vec<_> = runs
+                    .map(|run| format!("{}..={}", run[0], run[run.len() - 1]))
+                    .collect();
                 verdict.examples.push(format!(
-                    "log {number} ({}): {} of {} lines are lost, the first {first}, the last {last}",
+                    "log {number} ({}): {} of {} lines are lost: {}",
                     file.labels,
                     missing.len(),
-                    file.lines.len()
+                    file.lines.len(),
+                    runs.join(", ")
                 ));
             }
         }

@@ -426,9 +426,18 @@ impl Drop for World {
                 self.seed,
                 self.done.join("\n")
             );
-            eprintln!("---- requests and their status");
+            if self.agent.is_some()
+                && let Ok(reply) = crate::get(self.admin, "/metrics")
+            {
+                eprintln!("---- what the agent counts");
+                let text = reply.text();
+                let own = |line: &&str| line.contains("file_log") && !line.contains("_bucket");
+                text.lines().filter(own).for_each(|line| eprintln!("{line}"));
+            }
+            eprintln!("---- the last requests");
             for seen in self.loki.seen().iter().rev().take(10) {
-                eprintln!("{} with {} lines", seen.status, seen.lines);
+                let ago = seen.at.elapsed();
+                eprintln!("{ago:?} ago: {} with {} lines", seen.status, seen.lines);
             }
         }
     }
