@@ -190,7 +190,8 @@ impl<S: Sink> Engine<S> {
             next_stream: 0,
             next_generation: 0,
             clock: 0,
-            dirty: false,
+            // That it was here is worth saving too: what appears later is new then.
+            dirty: memory != Memory::Kept,
             next_save: now,
             stopping: false,
             pending_answers: Vec::new(),

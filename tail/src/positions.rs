@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! u8  version: 2 (1 is read too: it ends each file with the byte, without the two numbers behind it)
+//! i64 when it was written, nanoseconds since 1970 (not in version 1)
 //! per file:
 //!   u16 length, bytes    path of the stream (the path that is rotated)
 //!   u16 length, bytes    name of this file in the stream's directory, when it was last seen
@@ -45,6 +46,23 @@ pub(crate) struct State {
     pub(crate) number: u64,
 }
 
+/// What a checkpoint says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Saved {
+    /// When it was written, nanoseconds since 1970; the end of time when that isn't known.
+    pub(crate) at: i64,
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Default for Saved {
+    fn default() -> Self {
+        Self {
+            at: i64::MAX,
+            entries: Vec::new(),
+        }
+    }
+}
+
 /// The bytes can't be read: another version wrote them, or something else altogether.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum PositionsError {
@@ -61,10 +79,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new() -> Self {
-        Self {
-            bytes: vec![VERSION],
-        }
+    /// `at` is now, nanoseconds since 1970.
+    pub(crate) fn new(at: i64) -> Self {
+        let mut bytes = vec![VERSION];
+        bytes.extend_from_slice(&at.to_le_bytes());
+        Self { bytes }
     }
 
     pub(crate) fn entry(&mut self, stream: &OsStr, name: &OsStr, state: &State) {
@@ -94,18 +113,22 @@ impl Writer {
 }
 
 /// Reads entries back. Empty bytes are no entries.
-pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Entry>, PositionsError> {
-    let mut entries = Vec::new();
+pub(crate) fn read(bytes: &[u8]) -> Result<Saved, PositionsError> {
+    let mut saved = Saved::default();
     let Some((version, mut rest)) = bytes.split_first() else {
-        return Ok(entries);
+        return Ok(saved);
     };
     if ![VERSION, FIRST].contains(version) {
         return Err(PositionsError::Version(*version));
     }
-    while !rest.is_empty() {
-        entries.push(entry(&mut rest, *version).ok_or(PositionsError::Short)?);
+    if *version != FIRST {
+        saved.at = i64::from_le_bytes(take(&mut rest).ok_or(PositionsError::Short)?);
     }
-    Ok(entries)
+    while !rest.is_empty() {
+        let entry = entry(&mut rest, *version).ok_or(PositionsError::Short)?;
+        saved.entries.push(entry);
+    }
+    Ok(saved)
 }
 
 fn entry(rest: &mut &[u8], version: u8) -> Option<Entry> {
@@ -157,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn write(entries: &[Entry]) -> Vec<u8> {
-        let mut writer = Writer::new();
+        let mut writer = Writer::new(7);
         for entry in entries {
             writer.entry(entry.stream.as_os_str(), &entry.name, &entry.state);
         }
@@ -186,10 +209,11 @@ mod tests {
                 })
                 .collect();
             let bytes = write(&entries);
-            prop_assert_eq!(read(&bytes), Ok(entries.clone()));
+            let expected = Saved { at: 7, entries: entries.clone() };
+            prop_assert_eq!(read(&bytes), Ok(expected));
             for len in 1..bytes.len() {
                 if let Ok(fewer) = read(&bytes[..len]) {
-                    prop_assert!(entries.starts_with(&fewer));
+                    prop_assert!(entries.starts_with(&fewer.entries));
                 }
             }
         }
@@ -203,7 +227,7 @@ mod tests {
     #[test]
     fn another_version_is_told() {
         assert_eq!(read(&[3]), Err(PositionsError::Version(3)));
-        assert_eq!(read(&[]), Ok(Vec::new()));
+        assert_eq!(read(&[]), Ok(Saved::default()));
         assert_eq!(read(&[1, 0]), Err(PositionsError::Short));
     }
 
@@ -215,7 +239,8 @@ mod tests {
             bytes.extend([7; 8 + 8 + 2 + 8 + 8 + 8 + 8]);
             bytes.push(1);
         }
-        let entries = read(&bytes).unwrap();
+        let Saved { at, entries } = read(&bytes).unwrap();
+        assert_eq!(at, i64::MAX);
         assert_eq!(entries.len(), 2);
         let state = &entries[1].state;
         assert_eq!((state.packed, state.number, state.ignored), (0, 0, true));

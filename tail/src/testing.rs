@@ -110,12 +110,12 @@ pub fn check_container(bytes: &[u8]) {
 /// Two checkpoints in `directory`, damaged as the bytes say: one of them is read or none, never another.
 pub fn check_recovery(directory: &Path, bytes: &[u8]) {
     // What is read is written again the same.
-    if let Ok(entries) = positions::read(bytes) {
-        let mut writer = positions::Writer::new();
-        for entry in &entries {
+    if let Ok(saved) = positions::read(bytes) {
+        let mut writer = positions::Writer::new(saved.at);
+        for entry in &saved.entries {
             writer.entry(entry.stream.as_os_str(), &entry.name, &entry.state);
         }
-        assert_eq!(positions::read(&writer.finish()), Ok(entries));
+        assert_eq!(positions::read(&writer.finish()), Ok(saved));
     }
 
     let open = || Directory::open(directory, "fuzz").expect("a directory");

@@ -347,9 +347,11 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Whether a rotated file beside a path that nothing is known of has to be read: everything has after the
-    /// positions were lost, and otherwise what was written since the engine runs.
+    /// positions were lost, and otherwise what was written since the engine runs, or ran before.
     fn is_news(&self, found: &Found) -> bool {
-        self.lost || (!self.first_scan && found.modified >= self.started_wall)
+        self.lost
+            || found.modified >= self.known_until
+            || (!self.first_scan && found.modified >= self.started_wall)
     }
 
     /// Whether a file that nothing is known of is begun at its end.

@@ -124,10 +124,9 @@ impl World {
                 corten_storage::Outcome::Lost { .. } => Memory::Lost,
                 _ => Memory::Kept,
             };
-            let entries = positions::read(&loaded.bytes).unwrap();
+            let saved = positions::read(&loaded.bytes).unwrap();
             let sink = Sent(Arc::clone(&self.got));
-            let engine =
-                Engine::new(self.settings.clone(), sink, entries, memory, self.now).unwrap();
+            let engine = Engine::new(self.settings.clone(), sink, saved, memory, self.now).unwrap();
             self.engine = Some(engine);
             self.checkpoint = Some(checkpoint);
         }

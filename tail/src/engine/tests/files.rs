@@ -106,11 +106,11 @@ fn records_are_counted_over_restarts() {
     let numbers = Arc::default();
     let mut saved = Vec::new();
     let run = |world: &World, saved: &mut Vec<u8>| {
-        let entries = positions::read(saved).unwrap();
+        let before = positions::read(saved).unwrap();
         let sink = Numbers(Arc::clone(&numbers));
         let memory = Memory::Kept;
         let mut engine =
-            Engine::new(world.settings.clone(), sink, entries, memory, world.now).unwrap();
+            Engine::new(world.settings.clone(), sink, before, memory, world.now).unwrap();
         for turn in 1..4 {
             engine.turn(world.now + turn * Duration::from_millis(300));
         }
