@@ -36,10 +36,15 @@ pub fn feed(chain: &mut Chain, text: &str) {
         };
         chain.process(entry, now, &mut |entry| writer.write(entry));
     }
-    chain.flush(now + Duration::from_secs(3600), &mut |entry| writer.write(entry));
+    chain.flush(now + Duration::from_secs(3600), &mut |entry| {
+        writer.write(entry)
+    });
     let (logs, origins) = writer.finish();
     origins.settle();
-    assert_eq!((Arc::strong_count(&chunk), chunk.0.load(Ordering::Relaxed)), (1, 0));
+    assert_eq!(
+        (Arc::strong_count(&chunk), chunk.0.load(Ordering::Relaxed)),
+        (1, 0)
+    );
     logs.decode().expect("what is written can be read");
 }
 

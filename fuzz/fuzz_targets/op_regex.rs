@@ -8,7 +8,10 @@ mod op;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((pattern, text)) = std::str::from_utf8(bytes).ok().and_then(|text| text.split_once('\n')) else {
+    let Some((pattern, text)) = std::str::from_utf8(bytes)
+        .ok()
+        .and_then(|text| text.split_once('\n'))
+    else {
         return;
     };
     let pattern = serde_json::Value::from(pattern);
