@@ -3,12 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::copies::{is_remembered, is_same};
+use super::open::Unopened;
 use super::stream::{Generation, Stream, Twin};
 use super::{Engine, GIVE_UP};
 use crate::container::path;
@@ -472,10 +474,11 @@ impl<S: Sink> Engine<S> {
                         add(&self.stats.truncated, 1);
                     }
                 }
-                // It proves itself when it can be opened.
-                Err(_)
+                // It proves itself when it can be opened. What has gone meanwhile never can.
+                Err(reason)
                     if same.inode == state.inode
-                        && same.size >= state.committed.offset.min(state.packed) =>
+                        && same.size >= state.committed.offset.min(state.packed)
+                        && (reason == Unopened::Exhausted || is_there(&path, same.inode)) =>
                 {
                     found = Some((None, same.inode, path));
                 }
@@ -568,6 +571,11 @@ fn place_of(stream: &Stream, name: &OsStr) -> usize {
     place
         .or_else(|| stream.generations.iter().position(|known| known.live))
         .unwrap_or(stream.generations.len())
+}
+
+/// Whether a path still is the file with that inode.
+fn is_there(path: &Path, inode: Inode) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == inode)
 }
 
 /// The file is no longer where it was.
