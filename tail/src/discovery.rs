@@ -26,6 +26,8 @@ use crate::stats::{Stats, add};
 const SETTLED: Duration = Duration::from_millis(100);
 /// Every directory is listed anew after this long, whatever its time stamps say.
 const RELIST: Duration = Duration::from_secs(10);
+/// How often a directory is read again at once that changes while it is read.
+const READS: usize = 4;
 /// Deeper is a loop.
 const MAX_DEPTH: usize = 40;
 
@@ -284,7 +286,31 @@ impl Walk<'_> {
         node.links = links;
     }
 
+    /// Lists a directory. Names that change while it is read may be missed, so one that changes just now is read until twice the
+    /// same is found.
     fn list(&mut self, node: &mut Node, depth: usize) -> io::Result<()> {
+        let mut files = self.list_once(node, depth)?;
+        for _ in 0..READS {
+            let fresh = fs::metadata(&node.real).map(|metadata| !is_settled(&metadata));
+            if !fresh.unwrap_or(true) {
+                break;
+            }
+            let again = self.list_once(node, depth)?;
+            let names = |found: &Found| (found.name.clone(), found.inode);
+            let same = files.iter().map(names).eq(again.iter().map(names));
+            files = again;
+            if same {
+                break;
+            }
+        }
+        self.scan.changed.push(Listing {
+            directory: node.real.clone(),
+            files,
+        });
+        Ok(())
+    }
+
+    fn list_once(&mut self, node: &mut Node, depth: usize) -> io::Result<Vec<Found>> {
         let mut files = Vec::new();
         let mut before = std::mem::take(&mut node.children);
         node.links.clear();
@@ -340,11 +366,7 @@ impl Walk<'_> {
                 }
             }
         }
-        self.scan.changed.push(Listing {
-            directory: node.real.clone(),
-            files,
-        });
-        Ok(())
+        Ok(files)
     }
 
     /// Whether a file of this name matches, whether it fits a component that is no `**`, and the states below it.
