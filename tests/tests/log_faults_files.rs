@@ -192,7 +192,9 @@ fn row_11_parts_over_rotations_and_kills() {
     world.play("begin 0; write 0 3; pace 700; rotate 0; kill; end 0; write 0 7; start; drain");
     world.play("begin 0; write 0 3; stop; rotate 0; write 0 3; rotate 0; end 0; start; drain");
     // Over a rotation that kubelet compresses.
-    world.play("begin 1; write 1 3; rotate 1; write 1 3; stop; rotate 1; gzip 1; end 1; start; write 1 9");
+    world.play(
+        "begin 1; write 1 3; rotate 1; write 1 3; stop; rotate 1; gzip 1; end 1; start; write 1 9",
+    );
     world.finish();
 }
 
@@ -204,7 +206,15 @@ fn row_12_huge_lines() {
     });
     world.play("pod; start");
     world.writer.parts = 0;
-    for bytes in [1, 16 << 10, (200 << 10) - 100, 200 << 10, 1 << 20, 5 << 20, 64 << 20] {
+    for bytes in [
+        1,
+        16 << 10,
+        (200 << 10) - 100,
+        200 << 10,
+        1 << 20,
+        5 << 20,
+        64 << 20,
+    ] {
         world.note(&format!("a line of {bytes} bytes"));
         world.writer.sizes = (bytes, bytes + 1);
         world.play("write 0 1");
@@ -231,7 +241,13 @@ fn row_13_invalid_utf8() {
         let len = world.random.within(0, 300);
         let payload: Vec<u8> = (0..len)
             .map(|_| u8::try_from(world.random.within(0, 256)).unwrap())
-            .map(|byte| if matches!(byte, b'\n' | b'\r') { 0xff } else { byte })
+            .map(|byte| {
+                if matches!(byte, b'\n' | b'\r') {
+                    0xff
+                } else {
+                    byte
+                }
+            })
             .collect();
         world.writer.payload(0, &payload);
     }
@@ -286,7 +302,9 @@ fn row_18_too_few_inotify_watches() {
     for _ in 0..100 {
         world.writer.pod();
     }
-    world.play("write * 10; start; drain; write * 10; rotate *; write * 10; drain; pod; write 100 50");
+    world.play(
+        "write * 10; start; drain; write * 10; rotate *; write * 10; drain; pod; write 100 50",
+    );
     world.finish();
 }
 
@@ -315,7 +333,9 @@ fn row_18_inotify_overflow() {
         std::fs::remove_file(&path).unwrap();
     }
     world.note(&format!("more than {most} events"));
-    world.play("write * 10; rotate 0; write * 10; rotate 0; write * 10; pod; write 2 20; resume; drain");
+    world.play(
+        "write * 10; rotate 0; write * 10; rotate 0; write * 10; pod; write 2 20; resume; drain",
+    );
     world.play("write * 10; rotate *; write * 10");
     world.finish();
 }
@@ -379,7 +399,10 @@ fn row_21_clock_jumps() {
         .args(["-shared", "-fPIC", "-O1", "-o"])
         .args([&library, &source])
         .status();
-    assert!(built.unwrap().success(), "the C compiler that builds the agent builds this");
+    assert!(
+        built.unwrap().success(),
+        "the C compiler that builds the agent builds this"
+    );
     let offset = world.dir().join("offset");
     std::fs::write(&offset, "0").unwrap();
     let env = [
@@ -397,7 +420,10 @@ fn row_21_clock_jumps() {
         let begun = Instant::now();
         world.play("drain");
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(8), "{took:?} after a jump by {jump} s");
+        assert!(
+            took < Duration::from_secs(8),
+            "{took:?} after a jump by {jump} s"
+        );
     }
     assert!(world.agent().log().contains("2036-"), "the clock did jump");
     world.play("kill");
@@ -415,7 +441,9 @@ fn each_stream_is_told_of_once() {
         let line = format!("opened log stream target=shop/{pod}:app");
         let log = world.agent().log();
         let told = wait_for(&line, SOON, || {
-            let told = log.lines().filter(|one| one.contains("opened log stream") && one.contains(&format!("target=shop/{pod}:app")));
+            let told = log.lines().filter(|one| {
+                one.contains("opened log stream") && one.contains(&format!("target=shop/{pod}:app"))
+            });
             let told = told.count();
             (told > 0).then_some(told)
         });

@@ -31,7 +31,9 @@ fn row_15_no_position_before_delivery() {
     let verdict = world.verdict();
     assert_eq!(verdict.duplicated, 0, "all was saved before: {verdict}");
     // And while Loki hangs with the request in its hands.
-    world.loki.always(Some(Fault::Hang(Duration::from_secs(30))));
+    world
+        .loki
+        .always(Some(Fault::Hang(Duration::from_secs(30))));
     world.play("pace 700; write * 200");
     world.requests(1);
     world.play("pace 1200; kill; rotate *; write * 20; loki up; start; drain");
@@ -82,7 +84,11 @@ fn row_22_loki_refuses_some_lines_for_good() {
     world.play("drain");
     world.play("stop");
     let verdict = world.verdict();
-    assert_eq!((verdict.excused, verdict.excused_came), (25, 0), "{verdict}");
+    assert_eq!(
+        (verdict.excused, verdict.excused_came),
+        (25, 0),
+        "{verdict}"
+    );
     assert_eq!(verdict.duplicated, 0, "{verdict}");
     assert_counts_itself(&mut world);
     world.finish();
@@ -103,7 +109,9 @@ fn assert_counts_itself(world: &mut World) {
     for (reason, count) in [("greater_than_max_sample_age", 7), ("too_far_in_future", 3)] {
         let labels = [("exporter", "loki"), ("reason", reason)];
         wait_for(reason, SOON, || {
-            let counted = world.metrics().value("corten_exporter_rejected_items", &labels);
+            let counted = world
+                .metrics()
+                .value("corten_exporter_rejected_items", &labels);
             (counted == Some(f64::from(count))).then_some(())
         });
         let refused = world.loki.refused()[reason] - before.get(reason).copied().unwrap_or(0);
@@ -121,19 +129,34 @@ fn row_22_an_unknown_refusal_does_not_stop_anything() {
     let texts = [
         (422, "empty streams list"),
         (400, "something that Loki never said before"),
-        (260, "ingestion blocked for user fake until '2030-01-01' with status code '260'"),
+        (
+            260,
+            "ingestion blocked for user fake until '2030-01-01' with status code '260'",
+        ),
     ];
     for (status, text) in texts {
         let before = world.loki.requests();
-        world.loki.next([Fault::Says(status, text.to_owned(), None)]);
+        world
+            .loki
+            .next([Fault::Says(status, text.to_owned(), None)]);
         world.play("write 1 1");
-        let seen = wait_for("the request", SOON, || world.loki.seen().get(before).cloned());
+        let seen = wait_for("the request", SOON, || {
+            world.loki.seen().get(before).cloned()
+        });
         world.note(&format!("{} bytes were refused", seen.body.len()));
         // That line is refused for good, as Loki said.
         world.excuse_last(1);
         world.play("write * 10; drain");
-        let sent_again = world.loki.seen().iter().skip(before + 1).any(|again| again.body == seen.body);
-        assert!(!sent_again, "{status} was answered with the same bytes again");
+        let sent_again = world
+            .loki
+            .seen()
+            .iter()
+            .skip(before + 1)
+            .any(|again| again.body == seen.body);
+        assert!(
+            !sent_again,
+            "{status} was answered with the same bytes again"
+        );
     }
     world.finish();
 }
@@ -147,14 +170,17 @@ fn row_23_one_stream_of_ten_is_limited() {
         world.writer.pod();
     }
     world.play("write * 20; start; drain");
-    world.loki.always(Some(Fault::StreamLimit("web-3".to_owned())));
+    world
+        .loki
+        .always(Some(Fault::StreamLimit("web-3".to_owned())));
     for _ in 0..8 {
         world.play("write * 20");
         let begun = Instant::now();
-        wait_for("the other nine", SOON, || {
-            world.all_but(3).then_some(())
-        });
-        assert!(begun.elapsed() < Duration::from_secs(3), "the others waited");
+        wait_for("the other nine", SOON, || world.all_but(3).then_some(()));
+        assert!(
+            begun.elapsed() < Duration::from_secs(3),
+            "the others waited"
+        );
     }
     assert!(world.verdict().lost > 0, "the tenth is held up");
     world.play("rotate 3; loki up");
@@ -167,17 +193,27 @@ fn row_23_rate_limits_and_server_errors() {
     let mut world = World::new("row_23_statuses");
     world.play("pod; pod; write * 20; start; drain");
     let limit = "ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while attempting to ingest '20' lines totaling '4000' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased";
-    world.loki.next([Fault::Says(429, limit.to_owned(), Some(1))]);
+    world
+        .loki
+        .next([Fault::Says(429, limit.to_owned(), Some(1))]);
     let before = world.loki.requests();
     world.play("write * 20; drain");
     let seen = world.loki.seen();
     assert_eq!(seen[before].status, 429);
-    let again = seen.iter().skip(before + 1).find(|again| again.body == seen[before].body);
+    let again = seen
+        .iter()
+        .skip(before + 1)
+        .find(|again| again.body == seen[before].body);
     let waited = again.expect("the same bytes again").at - seen[before].at;
-    assert!(waited >= Duration::from_millis(950), "{waited:?}: Retry-After was not heeded");
+    assert!(
+        waited >= Duration::from_millis(950),
+        "{waited:?}: Retry-After was not heeded"
+    );
     for status in [429, 500, 502, 503, 504, 408, 403, 401, 404] {
         world.note(&format!("{status}"));
-        world.loki.next([Fault::Status(status), Fault::Status(status)]);
+        world
+            .loki
+            .next([Fault::Status(status), Fault::Status(status)]);
         world.play("write * 5; drain");
         assert_eq!(world.loki.pending(), 0);
     }
@@ -207,7 +243,11 @@ fn row_24_oldest_first_after_an_outage() {
 /// Loki is away at 5 MB/s: `CORTEN_ORACLE_LONG` makes it ten minutes of it, otherwise four seconds. Memory stays where it is.
 #[test]
 fn row_25_loki_is_away_for_long() {
-    let seconds = if std::env::var_os("CORTEN_ORACLE_LONG").is_some() { 600 } else { 4 };
+    let seconds = if std::env::var_os("CORTEN_ORACLE_LONG").is_some() {
+        600
+    } else {
+        4
+    };
     let mut world = World::new("row_25");
     world.writer.sizes = (1000, 3000);
     world.writer.parts = 0;
@@ -236,7 +276,10 @@ fn row_26_the_address_of_the_name_changes() {
     let mut world = World::with("row_26", |setup| {
         let root = rustix::process::geteuid().is_root();
         let flags = if root { "-m" } else { "-rm" };
-        setup.within = Some((flags.to_owned(), "mount --bind {dir}/hosts /etc/hosts".to_owned()));
+        setup.within = Some((
+            flags.to_owned(),
+            "mount --bind {dir}/hosts /etc/hosts".to_owned(),
+        ));
         setup.host = "loki.example".to_owned();
         setup.ip = [127, 0, 0, 2];
     });
@@ -267,7 +310,9 @@ fn row_27_half_open_connections() {
     world.play("write * 200; pace 2500; write * 20");
     let said = |world: &mut World| world.agent().log().contains("no answer within 2s");
     let begun = Instant::now();
-    wait_for("a word about the timeout", SOON, || said(&mut world).then_some(()));
+    wait_for("a word about the timeout", SOON, || {
+        said(&mut world).then_some(())
+    });
     assert!(begun.elapsed() < Duration::from_secs(8));
     // The machine is gone: the connections are never closed by the other side.
     world.loki.freeze(false);
@@ -278,7 +323,11 @@ fn row_27_half_open_connections() {
     world.play("write * 20; drain; stop");
     let verdict = world.verdict();
     // What the endpoint read from a connection that was given up counts as kept without an answer.
-    assert_eq!((verdict.lost, verdict.corrupted, verdict.reordered), (0, 0, 0), "{verdict}");
+    assert_eq!(
+        (verdict.lost, verdict.corrupted, verdict.reordered),
+        (0, 0, 0),
+        "{verdict}"
+    );
     assert!(verdict.duplicated <= 2 * 220, "{verdict}");
 }
 
@@ -297,7 +346,9 @@ fn row_27_connections_that_are_closed() {
         world.play("write * 20; drain");
     }
     world.play("write * 5");
-    wait_for("the faults", SOON, || (world.loki.pending() == 0).then_some(()));
+    wait_for("the faults", SOON, || {
+        (world.loki.pending() == 0).then_some(())
+    });
     world.finish();
 }
 
@@ -321,7 +372,9 @@ fn row_28_answers_without_an_end() {
     for status in [200, 400] {
         world.loki.next([Fault::Endless(status)]);
         world.play("write 1 1");
-        wait_for("the fault", SOON, || (world.loki.pending() == 0).then_some(()));
+        wait_for("the fault", SOON, || {
+            (world.loki.pending() == 0).then_some(())
+        });
         world.excuse_last(1);
         world.play("write * 20; drain");
     }
@@ -335,7 +388,11 @@ fn row_32_sigterm() {
     world.play("pod; pod; write * 50; start; drain");
     let hung = Fault::Hang(Duration::from_secs(60));
     let slow = Fault::Slow(Duration::from_millis(600));
-    for (name, fault) in [("hangs", Some(hung)), ("is slow", Some(slow)), ("is away", None)] {
+    for (name, fault) in [
+        ("hangs", Some(hung)),
+        ("is slow", Some(slow)),
+        ("is away", None),
+    ] {
         world.note(&format!("Loki {name}"));
         match fault {
             Some(fault) => world.loki.always(Some(fault)),

@@ -44,15 +44,31 @@ fn row_16_damaged_positions() {
     };
     let mut damages = Vec::new();
     for (bytes, path) in &kept {
-        let step = if long() { 1 } else { bytes.len().div_ceil(4).max(1) };
-        let first = if long() { 0 } else { world.random.within(0, step) };
+        let step = if long() {
+            1
+        } else {
+            bytes.len().div_ceil(4).max(1)
+        };
+        let first = if long() {
+            0
+        } else {
+            world.random.within(0, step)
+        };
         for at in (first..bytes.len()).step_by(step) {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1 << world.random.within(0, 8);
             damages.push((format!("{} flipped at {at}", path.display()), path, flipped));
-            damages.push((format!("{} cut at {at}", path.display()), path, bytes[..at].to_vec()));
+            damages.push((
+                format!("{} cut at {at}", path.display()),
+                path,
+                bytes[..at].to_vec(),
+            ));
         }
-        damages.push((format!("{} all zero", path.display()), path, vec![0; bytes.len()]));
+        damages.push((
+            format!("{} all zero", path.display()),
+            path,
+            vec![0; bytes.len()],
+        ));
         damages.push((format!("{} empty", path.display()), path, Vec::new()));
     }
     world.note(&format!("{} damages", damages.len()));
@@ -90,7 +106,11 @@ fn row_16_damaged_positions() {
     assert!(log.contains("positions lost"), "it is said:\n{log}");
     world.play("stop");
     let verdict = world.verdict();
-    assert_eq!((verdict.lost, verdict.corrupted, verdict.reordered), (0, 0, 0), "{verdict}");
+    assert_eq!(
+        (verdict.lost, verdict.corrupted, verdict.reordered),
+        (0, 0, 0),
+        "{verdict}"
+    );
     assert!(lines > 0);
 }
 
@@ -98,7 +118,11 @@ fn row_16_damaged_positions() {
 /// long form, and as fast as the machine writes; eight with a tenth of it otherwise.
 #[test]
 fn row_33_sigkill_under_load() {
-    let (kills, rate) = if long() { (50, 20_000_000) } else { (8, 2_000_000) };
+    let (kills, rate) = if long() {
+        (50, 20_000_000)
+    } else {
+        (8, 2_000_000)
+    };
     let mut world = World::new("row_33");
     world.writer.sizes = (500, 1500);
     world.play("pod; pod; pod; pod; start");
@@ -107,11 +131,17 @@ fn row_33_sigkill_under_load() {
     let mut written = 0_usize;
     let mut rotated = Duration::ZERO;
     let mut next_kill = Duration::from_millis(700);
-    let every = if long() { Duration::from_secs(1) } else { Duration::from_millis(500) };
+    let every = if long() {
+        Duration::from_secs(1)
+    } else {
+        Duration::from_millis(500)
+    };
     while killed < kills {
         world.play("write * 50");
         written += 4 * 50 * 1050;
-        let due = Duration::from_secs_f64(f64::from(u32::try_from(written).unwrap_or(u32::MAX)) / f64::from(rate));
+        let due = Duration::from_secs_f64(
+            f64::from(u32::try_from(written).unwrap_or(u32::MAX)) / f64::from(rate),
+        );
         if let Some(early) = due.checked_sub(begun.elapsed()) {
             world.act(&Action::Pace(early));
         }
@@ -135,7 +165,10 @@ fn row_33_sigkill_under_load() {
     }
     world.drain(Duration::from_secs(if long() { 600 } else { 40 }));
     let verdict = world.finish();
-    println!("{kills} kills, {} bytes/s: {verdict}", written as u64 / begun.elapsed().as_secs().max(1));
+    println!(
+        "{kills} kills, {} bytes/s: {verdict}",
+        written as u64 / begun.elapsed().as_secs().max(1)
+    );
 }
 
 /// Everything at once, in an order that the seed makes: twelve scripts, or what `CORTEN_ORACLE_SCRIPT` names.
@@ -205,7 +238,11 @@ impl Arranged {
             15 if !self.down => {
                 let stuck = std::mem::take(&mut self.paused);
                 self.down = true;
-                if stuck || random.once_in(2) { Action::Kill } else { Action::Stop }
+                if stuck || random.once_in(2) {
+                    Action::Kill
+                } else {
+                    Action::Stop
+                }
             }
             15 | 16 if self.down => {
                 self.down = false;
@@ -229,9 +266,15 @@ impl Arranged {
             }
             20 => {
                 self.away = !self.away;
-                if self.away { Action::LokiAway } else { Action::LokiBack }
+                if self.away {
+                    Action::LokiAway
+                } else {
+                    Action::LokiBack
+                }
             }
-            21 => Action::Pace(Duration::from_millis(u64::try_from(random.within(1, 300)).ok()?)),
+            21 => Action::Pace(Duration::from_millis(
+                u64::try_from(random.within(1, 300)).ok()?,
+            )),
             _ => return None,
         })
     }
@@ -276,20 +319,32 @@ fn row_35_full_disk() {
         world.play("write * 50; rotate *; drain; pace 400");
     }
     wait_for("a word about it", SOON, || {
-        world.agent().log().contains("positions not saved").then_some(())
+        world
+            .agent()
+            .log()
+            .contains("positions not saved")
+            .then_some(())
     });
     // There is room again.
-    let inside = format!("/proc/{}/root{}/disk", world.agent().pid(), world.dir().display());
+    let inside = format!(
+        "/proc/{}/root{}/disk",
+        world.agent().pid(),
+        world.dir().display()
+    );
     std::fs::remove_file(format!("{inside}/fill")).unwrap();
     world.play("write * 20; drain");
     let saved = || {
         let mut folders = vec![std::path::PathBuf::from(format!("{inside}/state"))];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().map_while(Result::ok) {
-                let Ok(metadata) = entry.metadata() else { continue };
+                let Ok(metadata) = entry.metadata() else {
+                    continue;
+                };
                 if metadata.is_dir() {
                     folders.push(entry.path());
-                } else if entry.path().to_string_lossy().contains("positions") && metadata.len() > 100 {
+                } else if entry.path().to_string_lossy().contains("positions")
+                    && metadata.len() > 100
+                {
                     return Some(());
                 }
             }

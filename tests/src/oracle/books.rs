@@ -197,7 +197,11 @@ impl Books {
             );
             return;
         };
-        let wrong = match self.files.get(file).map(|known| (known, known.lines.get(seq))) {
+        let wrong = match self
+            .files
+            .get(file)
+            .map(|known| (known, known.lines.get(seq)))
+        {
             Some((known, Some(line))) => {
                 if known.labels != got.labels {
                     Some(format!("came as {}", got.labels))
@@ -302,7 +306,12 @@ impl Books {
     #[must_use]
     pub fn complete_but(&self, file: usize) -> bool {
         let mut others = self.files.iter().enumerate().filter(|(at, _)| *at != file);
-        others.all(|(_, other)| other.lines.iter().all(|line| line.excused || line.times > 0))
+        others.all(|(_, other)| {
+            other
+                .lines
+                .iter()
+                .all(|line| line.excused || line.times > 0)
+        })
     }
 
     /// Bytes that arrived within the last `span`, ten seconds at most.
@@ -448,21 +457,27 @@ mod tests {
     #[test]
     fn a_hole_is_a_loss() {
         let mut books = books(3);
-        [0, 2].map(|seq| give(&mut books, seq, &line(seq)));
+        [0, 2]
+            .iter()
+            .for_each(|seq| give(&mut books, *seq, &line(*seq)));
         assert_eq!(counts(&books), (1, 0, 0, 0));
     }
 
     #[test]
     fn a_missing_end_is_a_loss() {
         let mut books = books(3);
-        [0, 1].map(|seq| give(&mut books, seq, &line(seq)));
+        [0, 1]
+            .iter()
+            .for_each(|seq| give(&mut books, *seq, &line(*seq)));
         assert_eq!(counts(&books), (1, 0, 0, 0));
     }
 
     #[test]
     fn twice_is_a_duplicate_and_no_disorder() {
         let mut books = books(2);
-        [0, 1, 0, 1].map(|seq| give(&mut books, seq, &line(seq)));
+        [0, 1, 0, 1]
+            .iter()
+            .for_each(|seq| give(&mut books, *seq, &line(*seq)));
         assert_eq!(counts(&books), (0, 2, 0, 0));
         assert_eq!(books.verdict().duplicated_bytes, 14);
     }
@@ -470,7 +485,9 @@ mod tests {
     #[test]
     fn a_later_one_first_is_disorder() {
         let mut books = books(3);
-        [0, 2, 1].map(|seq| give(&mut books, seq, &line(seq)));
+        [0, 2, 1]
+            .iter()
+            .for_each(|seq| give(&mut books, *seq, &line(*seq)));
         assert_eq!(counts(&books), (0, 0, 1, 0));
     }
 
@@ -537,9 +554,14 @@ mod tests {
         let mut books = books(3);
         books.excuse(0, 1);
         books.excuse(0, 2);
-        [0, 2].map(|seq| give(&mut books, seq, &line(seq)));
+        [0, 2]
+            .iter()
+            .for_each(|seq| give(&mut books, *seq, &line(*seq)));
         let verdict = books.verdict();
-        assert_eq!((verdict.lost, verdict.excused, verdict.excused_came), (0, 2, 1));
+        assert_eq!(
+            (verdict.lost, verdict.excused, verdict.excused_came),
+            (0, 2, 1)
+        );
         assert_eq!((books.have(), books.wanted()), (1, 1));
     }
 }

@@ -184,7 +184,9 @@ pub(super) fn answer(texts: &[String]) -> String {
 /// Names and values of `{a="b", c="d"}`, without `service_name`.
 fn label_names(labels: &str) -> Vec<(String, String)> {
     let inner = labels.trim_start_matches('{').trim_end_matches('}');
-    let pairs = inner.split("\", ").filter_map(|pair| pair.split_once("=\""));
+    let pairs = inner
+        .split("\", ")
+        .filter_map(|pair| pair.split_once("=\""));
     pairs
         .map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').to_owned()))
         .filter(|(name, _)| name != "service_name")
@@ -221,7 +223,11 @@ mod tests {
             line(now + HOUR, 10),
         ];
         let refused = Limits::default().validate("{a=\"b\"}", &lines, now, &mut newest);
-        let reasons: Vec<_> = refused.lines.iter().map(|one| (one.at, one.reason)).collect();
+        let reasons: Vec<_> = refused
+            .lines
+            .iter()
+            .map(|one| (one.at, one.reason))
+            .collect();
         assert_eq!(
             reasons,
             [

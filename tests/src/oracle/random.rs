@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,7 +23,7 @@ impl Random {
     /// A number of `from..to`.
     pub fn within(&mut self, from: usize, to: usize) -> usize {
         let span = u64::try_from(to - from).unwrap();
-        from + usize::try_from(self.next() % span).unwrap()
+        from + usize::try_from(self.number() % span).unwrap()
     }
 
     /// True once in `times`.

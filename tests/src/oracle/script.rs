@@ -177,7 +177,16 @@ mod tests {
         for line in script.lines() {
             assert_eq!(line.parse::<Action>().unwrap().to_string(), line);
         }
-        for line in ["", "write", "write *", "write x 1", "loki", "loki maybe", "pace", "dance"] {
+        for line in [
+            "",
+            "write",
+            "write *",
+            "write x 1",
+            "loki",
+            "loki maybe",
+            "pace",
+            "dance",
+        ] {
             assert!(line.parse::<Action>().is_err(), "{line}");
         }
     }

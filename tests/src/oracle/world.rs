@@ -432,7 +432,9 @@ impl Drop for World {
                 eprintln!("---- what the agent counts");
                 let text = reply.text();
                 let own = |line: &&str| line.contains("file_log") && !line.contains("_bucket");
-                text.lines().filter(own).for_each(|line| eprintln!("{line}"));
+                text.lines()
+                    .filter(own)
+                    .for_each(|line| eprintln!("{line}"));
             }
             eprintln!("---- the last requests");
             for seen in self.loki.seen().iter().rev().take(10) {

@@ -165,7 +165,11 @@ impl Writer {
         let text = self.text(log, payload, err);
         let err_while_open = self.logs[log].open.is_some();
         // While a line of stdout has no end, others go to stderr.
-        let stream = if err || err_while_open { "stderr" } else { "stdout" };
+        let stream = if err || err_while_open {
+            "stderr"
+        } else {
+            "stdout"
+        };
         if err_while_open && !err {
             let mut books = self.books.lock();
             let seq = books.next(log) - 1;
@@ -277,7 +281,10 @@ impl Writer {
         // kubelet names them by the second; a counter in place of the clock keeps the order at any speed.
         let at = log.rotations;
         let (hours, minutes, seconds) = (at / 3600 % 24, at / 60 % 60, at % 60);
-        let name = format!("{}.log.20260101-{hours:02}{minutes:02}{seconds:02}", log.restarts);
+        let name = format!(
+            "{}.log.20260101-{hours:02}{minutes:02}{seconds:02}",
+            log.restarts
+        );
         log.rotations += 1;
         let rotated = log.dir.join(name);
         std::fs::rename(log.path(), &rotated).unwrap();
@@ -399,7 +406,13 @@ impl Writer {
     /// Bytes of the file now.
     #[must_use]
     pub fn len(&self, log: usize) -> u64 {
-        self.logs[log].file.as_ref().unwrap().metadata().unwrap().len()
+        self.logs[log]
+            .file
+            .as_ref()
+            .unwrap()
+            .metadata()
+            .unwrap()
+            .len()
     }
 
     /// Overwrites bytes of the file, as a faulty disk does.
