@@ -258,7 +258,7 @@ impl<S: Sink> Engine<S> {
         // Only what was not found by its inode is new.
         siblings.retain(|found| !self.inodes.contains_key(&found.inode));
         rotation::sort(base, &mut siblings, |found| (&found.name, found.modified));
-        for found in siblings {
+        for found in originals_first(siblings) {
             let place = place_of(&stream, &found.name);
             let packed = self.is_packed(&found.name, false);
             let mut generation = self.begin(directory.join(&found.name), found, packed, now);
@@ -556,6 +556,16 @@ impl<S: Sink> Engine<S> {
         add(&self.stats.gaps, 1);
         tracing::warn!(file = %path.display(), reason, "unread lines are lost");
     }
+}
+
+/// While a file is compressed both are there for a moment: the other is looked at first, then it is known what the compressed one is.
+fn originals_first(siblings: Vec<&Found>) -> Vec<&Found> {
+    let has_original = |found: &&Found| {
+        unpacked(&found.name).is_some_and(|plain| siblings.iter().any(|other| other.name == plain))
+    };
+    let (copies, mut all): (Vec<_>, Vec<_>) = siblings.iter().copied().partition(has_original);
+    all.extend(copies);
+    all
 }
 
 /// Where among the generations a rotated file belongs: before those that are younger by their names, else before the live one.

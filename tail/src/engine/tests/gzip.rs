@@ -88,6 +88,20 @@ fn in_the_middle_of_being_compressed() {
 }
 
 #[test]
+fn found_while_it_is_compressed() {
+    let mut world = World::new("*.log");
+    world.turns(2);
+    world.append("0.log.20260101-000000", "1\n");
+    world.append("0.log", "2\n");
+    fs::write(world.path("0.log.20260101-000000.gz"), packed(b"1\n")).unwrap();
+    assert_eq!(world.read(), lines("0.log", &["1", "2"]));
+    fs::remove_file(world.path("0.log.20260101-000000")).unwrap();
+    assert!(world.read().is_empty());
+    world.kill();
+    assert!(world.read().is_empty());
+}
+
+#[test]
 fn compressed_while_down() {
     let mut world = World::containers();
     world.append("0.log", &cri("stdout", "F", "0"));
