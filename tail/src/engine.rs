@@ -48,6 +48,8 @@ const GIVE_UP: usize = 16;
 const CLOCK_SLACK: i64 = 100_000_000;
 /// What was written this long before a checkpoint may not be in it: nobody had looked yet. Nanoseconds.
 const UNSEEN: i64 = 10_000_000_000;
+/// Names that change while they are looked at are looked at again after this long.
+const GAP: Duration = Duration::from_millis(5);
 /// A rotated file that fails to open this often is given up.
 const FAILURES: u32 = 5;
 
@@ -104,6 +106,8 @@ pub(crate) struct Engine<S> {
     /// Not before this, whatever the hints say.
     scan_floor: Instant,
     scan_cost: Option<Duration>,
+    /// Names changed while they were looked at.
+    rescan: bool,
     watch: Option<Watch>,
     news: News,
     /// Directories that are written to all the time.
@@ -181,6 +185,7 @@ impl<S: Sink> Engine<S> {
             next_scan: now,
             scan_floor: now,
             scan_cost: None,
+            rescan: false,
             watch,
             news: News::default(),
             heat: HashMap::new(),
@@ -234,6 +239,9 @@ impl<S: Sink> Engine<S> {
             self.reconcile(now);
             self.scan_cost = Some(begun.elapsed());
             self.next_scan = now + self.look_interval();
+            if std::mem::take(&mut self.rescan) {
+                self.next_scan = now + GAP;
+            }
         }
         let full = now >= self.next_full;
         if full {

@@ -258,10 +258,16 @@ impl<S: Sink> Engine<S> {
         // Only what was not found by its inode is new.
         siblings.retain(|found| !self.inodes.contains_key(&found.inode));
         rotation::sort(base, &mut siblings, |found| (&found.name, found.modified));
+        // What has another name by now is found by that at the next look, and before it nothing that is younger may be read.
+        let mut moved = false;
         for found in originals_first(siblings) {
             let place = place_of(&stream, &found.name);
             let packed = self.is_packed(&found.name, false);
             let mut generation = self.begin(directory.join(&found.name), found, packed, now);
+            moved |= has_moved(&generation);
+            if moved {
+                break;
+            }
             generation.copy_of = generation
                 .file
                 .as_mut()
@@ -294,8 +300,14 @@ impl<S: Sink> Engine<S> {
             if !history && self.skips_what_is_there(found) {
                 self.start_at_end(&mut generation);
             }
-            let place = stream.generations.len();
-            self.insert(&mut stream, place, generation);
+            moved |= has_moved(&generation);
+            if !moved {
+                let place = stream.generations.len();
+                self.insert(&mut stream, place, generation);
+            }
+        }
+        if moved {
+            self.rescan = true;
         }
         self.dirty = true;
         if stream.is_finished() {
@@ -581,6 +593,11 @@ fn place_of(stream: &Stream, name: &OsStr) -> usize {
     place
         .or_else(|| stream.generations.iter().position(|known| known.live))
         .unwrap_or(stream.generations.len())
+}
+
+/// Whether a file that was just listed is no longer where it was.
+fn has_moved(generation: &Generation) -> bool {
+    generation.file.is_none() && !is_there(&generation.path, generation.inode)
 }
 
 /// Whether a path still is the file with that inode.
