@@ -591,6 +591,14 @@ impl<S: Sink> Engine<S> {
         }
         let mut index = 0;
         while let Some(generation) = stream.generations.get_mut(index) {
+            // While too much is in flight nobody has looked whether it grew.
+            let len = generation
+                .file
+                .as_ref()
+                .and_then(|file| file.metadata().ok());
+            if let Some(len) = len.filter(|_| !generation.live && !generation.packed) {
+                generation.size = generation.size.max(len.size());
+            }
             let quiet = now.duration_since(generation.grown_at);
             let done = generation.settled() && generation.at_end();
             let drop_it = if generation.ignored {
