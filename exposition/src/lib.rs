@@ -33,6 +33,7 @@ pub mod naming;
 mod negotiation;
 mod number;
 mod page;
+pub mod text;
 mod translation;
 mod value;
 

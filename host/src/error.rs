@@ -26,6 +26,9 @@ pub enum HostError {
         /// What stands there, shortened.
         found: String,
     },
+    /// The host has nothing of the kind: no such hardware, no such file system.
+    #[error("nothing to report: {0}")]
+    NoData(&'static str),
     /// It lacks something that every kernel writes.
     #[error("{file}: expected {expected}, found none")]
     Missing {
@@ -46,7 +49,9 @@ impl HostError {
         }
     }
 
-    pub(crate) fn malformed(
+    /// Line `line` of `file` says `found` where it should say what is expected.
+    #[must_use]
+    pub fn malformed(
         file: &'static str,
         line: usize,
         expected: &'static str,
@@ -65,6 +70,10 @@ impl HostError {
     /// Whether the file is simply not there: hardware or a kernel feature that this host lacks.
     #[must_use]
     pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        match self {
+            Self::NoData(_) => true,
+            Self::Read { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
     }
 }

@@ -84,7 +84,24 @@ impl Buffer {
 pub struct HostFile {
     path: PathBuf,
     file: Option<File>,
+    /// Whether the descriptor may be kept, once that is known.
+    keep: Option<bool>,
     buffer: Buffer,
+}
+
+/// Whether a file is made afresh by every read and can be no other one under its name: a file of
+/// the kernel's. Any other may be replaced by one of the same name.
+fn is_kernels(file: &File) -> bool {
+    const PROC: u64 = 0x9fa0;
+    const SYSFS: u64 = 0x6265_6572;
+    const CGROUP: u64 = 0x0027_e0eb;
+    const CGROUP2: u64 = 0x6367_7270;
+    rustix::fs::fstatfs(file).is_ok_and(|found| {
+        // The field's type is another one on other architectures.
+        #[expect(clippy::cast_sign_loss, reason = "a magic number, whatever its sign")]
+        let found = found.f_type as u64;
+        [PROC, SYSFS, CGROUP, CGROUP2].contains(&found)
+    })
 }
 
 impl HostFile {
@@ -94,6 +111,7 @@ impl HostFile {
         Self {
             path,
             file: None,
+            keep: None,
             buffer: Buffer::default(),
         }
     }
@@ -133,7 +151,9 @@ impl HostFile {
         });
         match reopened {
             Ok(file) => {
-                self.file = Some(file);
+                if *self.keep.get_or_insert_with(|| is_kernels(&file)) {
+                    self.file = Some(file);
+                }
                 Ok(self.buffer.content())
             }
             Err(source) => {
@@ -160,6 +180,19 @@ mod tests {
         assert_eq!(file.read().unwrap(), b"22\n");
         std::fs::write(&path, "").unwrap();
         assert_eq!(file.read().unwrap(), b"");
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_read_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("value");
+        let mut file = HostFile::new(path.clone());
+        std::fs::write(&path, "old").unwrap();
+        assert_eq!(file.read().unwrap(), b"old");
+        std::fs::remove_file(&path).unwrap();
+        assert!(file.read().unwrap_err().is_absent());
+        std::fs::write(&path, "new").unwrap();
+        assert_eq!(file.read().unwrap(), b"new");
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! # Ok::<(), corten_host::HostError>(())
 //! ```
 
+mod attributes;
 pub mod cgroup;
 pub mod clocksource;
 pub mod cpuinfo;
@@ -35,7 +36,7 @@ pub mod mounts;
 pub mod netdev;
 pub mod processes;
 mod roots;
-mod scan;
+pub mod scan;
 pub mod stat;
 pub mod statfs;
 pub mod swaps;
@@ -47,6 +48,7 @@ pub mod uname;
 pub mod uptime;
 pub mod vmstat;
 
+pub use attributes::Attributes;
 pub use device::DeviceNumbers;
 pub use error::HostError;
 pub use file::{Buffer, HostFile};

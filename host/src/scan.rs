@@ -3,7 +3,7 @@
 use crate::HostError;
 
 /// The lines of a text with their numbers, from 1, without their ends.
-pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+pub fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut rest = text;
     let mut number = 0;
     std::iter::from_fn(move || {
@@ -18,19 +18,21 @@ pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 /// What stands before and after the first `byte`.
-pub(crate) fn cut(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+#[must_use]
+pub fn cut(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = memchr::memchr(byte, text)?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// The parts between runs of blanks.
-pub(crate) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| matches!(byte, b' ' | b'\t'))
         .filter(|field| !field.is_empty())
 }
 
 /// A decimal number; nothing but digits, and no more than fit.
-pub(crate) fn number(text: &[u8]) -> Option<u64> {
+#[must_use]
+pub fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }
@@ -41,12 +43,14 @@ pub(crate) fn number(text: &[u8]) -> Option<u64> {
 }
 
 /// The number in a file that holds nothing else, as those of sysfs and of control groups do.
-pub(crate) fn only_number(text: &[u8]) -> Option<u64> {
+#[must_use]
+pub fn only_number(text: &[u8]) -> Option<u64> {
     number(text.trim_ascii())
 }
 
 /// A decimal fraction such as `0.37`, to the last digit.
-pub(crate) fn fraction(text: &[u8]) -> Option<f64> {
+#[must_use]
+pub fn fraction(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text)
         .ok()?
         .parse()
@@ -54,8 +58,59 @@ pub(crate) fn fraction(text: &[u8]) -> Option<f64> {
         .filter(|value: &f64| value.is_finite())
 }
 
+/// A decimal number of either sign, whole or not, as a metric carries it.
+#[must_use]
+pub fn value(text: &[u8]) -> Option<f64> {
+    let text = text.trim_ascii();
+    if let Some(value) = number(text) {
+        return Some(float(value));
+    }
+    match text.strip_prefix(b"-").and_then(number) {
+        Some(below_zero) => Some(-float(below_zero)),
+        None => fraction(text),
+    }
+}
+
+/// A hexadecimal number, with or without `0x`.
+#[must_use]
+pub fn hexadecimal(text: &[u8]) -> Option<u64> {
+    let text = text.trim_ascii();
+    let text = text.strip_prefix(b"0x").unwrap_or(text);
+    let digits = std::str::from_utf8(text).ok()?;
+    if digits.starts_with('+') {
+        return None;
+    }
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// Text without surrounding blanks, each run of bytes that are no UTF-8 replaced by one `U+FFFD`.
+#[must_use]
+pub fn valid(text: &[u8]) -> std::borrow::Cow<'_, str> {
+    let text = text.trim_ascii();
+    let mut chunks = text.utf8_chunks();
+    match (chunks.next(), chunks.next()) {
+        (None, _) => "".into(),
+        (Some(only), None) if only.invalid().is_empty() => only.valid().into(),
+        _ => {
+            let mut whole = String::with_capacity(text.len());
+            for chunk in text.utf8_chunks() {
+                whole.push_str(chunk.valid());
+                let continues = chunk.valid().is_empty() && whole.ends_with('\u{fffd}');
+                if !chunk.invalid().is_empty() && !continues {
+                    whole.push('\u{fffd}');
+                }
+            }
+            whole.into()
+        }
+    }
+}
+
 /// Text that the kernel writes as bytes but that is ASCII in practice.
-pub(crate) fn text<'a>(
+///
+/// # Errors
+///
+/// It is no UTF-8.
+pub fn text<'a>(
     file: &'static str,
     line: usize,
     expected: &'static str,
@@ -86,6 +141,24 @@ mod tests {
             assert_eq!(number(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(only_number(b" 17\n"), Some(17));
+    }
+
+    #[test]
+    fn values_have_signs_and_points() {
+        assert_eq!(value(b" -17\n"), Some(-17.0));
+        assert_eq!(value(b"0.25"), Some(0.25));
+        assert_eq!(value(b""), None);
+        assert_eq!(value(b"inf"), None);
+        assert_eq!(hexadecimal(b"0x10\n"), Some(16));
+        assert_eq!(hexadecimal(b"ff"), Some(255));
+        assert_eq!(hexadecimal(b"+f"), None);
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced_run_by_run() {
+        assert_eq!(valid(b" abc\n"), "abc");
+        assert_eq!(valid(b"a\xff\xfeb\xff"), "a\u{fffd}b\u{fffd}");
+        assert_eq!(valid(b""), "");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use corten_pdata::Metrics;
 
 use crate::collectors;
 use crate::config::Config;
+use crate::gathered::Gathered;
 use crate::shared::Sources;
 
 /// One source of the host and the metrics made of it.
@@ -21,6 +22,7 @@ pub(crate) trait Collector: Send {
 /// Where collectors write.
 pub(crate) struct Emit<'a> {
     families: &'a mut Families,
+    gathered: &'a mut Gathered,
     /// What is not there by then is left out.
     pub(crate) deadline: Instant,
     /// The number of this scrape, by which collectors share what they read.
@@ -28,6 +30,19 @@ pub(crate) struct Emit<'a> {
 }
 
 impl Emit<'_> {
+    /// Adds a sample to a family, whichever was written to before. What collectors of many devices
+    /// with many values each use; costs a copy of the labels.
+    pub(crate) fn put(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) {
+        self.gathered.add(kind, name, help, labels, value);
+    }
+
     /// A family of counters. Families without a sample are not written.
     pub(crate) fn counter<'f>(&'f mut self, name: &'f str, help: &'f str) -> Family<'f> {
         self.families.family(Kind::Counter, name, help)
@@ -56,16 +71,13 @@ struct Entry {
 pub(crate) struct Scraper {
     entries: Vec<Entry>,
     families: Families,
+    gathered: Gathered,
     scrapes: u64,
 }
 
 impl Scraper {
     pub(crate) fn new(config: &Config) -> Self {
-        Self::with(
-            collectors::all(config, &Sources::new(config.roots()))
-                .into_iter()
-                .filter(|(name, _)| config.runs(name)),
-        )
+        Self::with(collectors::all(config, &Sources::new(config.roots())))
     }
 
     fn with(collectors: impl IntoIterator<Item = (&'static str, Box<dyn Collector>)>) -> Self {
@@ -81,6 +93,7 @@ impl Scraper {
         Self {
             entries,
             families: Families::new("node_exporter", env!("CARGO_PKG_VERSION")),
+            gathered: Gathered::default(),
             scrapes: 0,
         }
     }
@@ -107,6 +120,7 @@ impl Scraper {
             let begin = Instant::now();
             let mut emit = Emit {
                 families: &mut self.families,
+                gathered: &mut self.gathered,
                 deadline: request.deadline,
                 scrape: self.scrapes,
             };
@@ -116,10 +130,15 @@ impl Scraper {
             if let Err(error) = result
                 && !entry.failing
             {
-                tracing::warn!(collector = entry.name, %error, "collector failed");
+                if error.is_absent() {
+                    tracing::debug!(collector = entry.name, %error, "collector has no data");
+                } else {
+                    tracing::warn!(collector = entry.name, %error, "collector failed");
+                }
             }
             entry.failing = failing;
         }
+        self.gathered.write(&mut self.families);
         self.account();
         self.families.finish()
     }
@@ -185,6 +204,19 @@ fn go_arch(arch: &str) -> &str {
 pub(crate) fn single(family: Family<'_>, value: f64) {
     let mut family = family;
     family.add(&[], value);
+}
+
+/// A name with everything but letters and digits replaced, as metrics made of the system's names have it.
+pub(crate) fn sanitized(name: &str) -> String {
+    name.chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric() {
+                character
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 /// What every collector is made from.

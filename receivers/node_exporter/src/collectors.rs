@@ -1,69 +1,235 @@
 //! The collectors, one file each. To add one: write its file, add it to [`ALL`] and take its name
 //! from [`ELSEWHERE`].
 
+mod arp;
+mod bcache;
+mod bcachefs;
+mod bonding;
+mod btrfs;
+mod buddyinfo;
+mod cgroups;
+mod conntrack;
 mod cpu;
+mod cpu_vulnerabilities;
+mod cpufreq;
 mod diskstats;
+mod dmi;
+mod dmmultipath;
+mod drm;
+mod edac;
+mod entropy;
+mod fibrechannel;
+mod filefd;
 mod filesystem;
+mod hwmon;
+mod infiniband;
+mod interrupts;
+pub(crate) mod ipvs;
+mod kernel_hung;
+mod ksmd;
+mod lnstat;
 mod loadavg;
+mod mdadm;
 mod meminfo;
+mod meminfo_numa;
+mod netclass;
 mod netdev;
+mod netstat;
+mod nfs;
+mod nfsd;
+mod nvme;
+mod nvmesubsystem;
+mod os;
+mod powersupplyclass;
+mod pressure;
+mod processes;
+mod rapl;
+mod schedstat;
+mod selinux;
+mod slabinfo;
+mod sockstat;
+mod softirqs;
+mod softnet;
 mod stat;
+mod swap;
+mod sysctl;
+mod tapestats;
+mod tcpstat;
+mod textfile;
+mod thermal_zone;
 mod time;
+mod udp_queues;
 mod uname;
 mod vmstat;
+mod watchdog;
+mod xfrm;
+mod xfs;
+mod zfs;
+mod zoneinfo;
 
 use crate::collector::{Collector, Make};
 use crate::config::Config;
 use crate::shared::Sources;
 
-/// Every collector with its name, in the order in which they run.
-const ALL: [(&str, Make); NAMES.len()] = [
-    ("cpu", cpu::make),
-    ("diskstats", diskstats::make),
-    ("filesystem", filesystem::make),
-    ("loadavg", loadavg::make),
-    ("meminfo", meminfo::make),
-    ("netdev", netdev::make),
-    ("stat", stat::make),
-    ("time", time::make),
-    ("uname", uname::make),
-    ("vmstat", vmstat::make),
+/// Every collector with its name, in the order in which they run, and whether it runs by default.
+const ALL: [(&str, Make, bool); NAMES.len()] = [
+    ("arp", arp::make, true),
+    ("bcache", bcache::make, true),
+    ("bcachefs", bcachefs::make, true),
+    ("bonding", bonding::make, true),
+    ("btrfs", btrfs::make, true),
+    ("buddyinfo", buddyinfo::make, false),
+    ("cgroups", cgroups::make, false),
+    ("conntrack", conntrack::make, true),
+    ("cpu", cpu::make, true),
+    ("cpu_vulnerabilities", cpu_vulnerabilities::make, false),
+    ("cpufreq", cpufreq::make, true),
+    ("diskstats", diskstats::make, true),
+    ("dmi", dmi::make, true),
+    ("dmmultipath", dmmultipath::make, true),
+    ("drm", drm::make, false),
+    ("edac", edac::make, true),
+    ("entropy", entropy::make, true),
+    ("fibrechannel", fibrechannel::make, true),
+    ("filefd", filefd::make, true),
+    ("filesystem", filesystem::make, true),
+    ("hwmon", hwmon::make, true),
+    ("infiniband", infiniband::make, true),
+    ("interrupts", interrupts::make, false),
+    ("ipvs", ipvs::make, true),
+    ("kernel_hung", kernel_hung::make, true),
+    ("ksmd", ksmd::make, false),
+    ("lnstat", lnstat::make, false),
+    ("loadavg", loadavg::make, true),
+    ("mdadm", mdadm::make, true),
+    ("meminfo", meminfo::make, true),
+    ("meminfo_numa", meminfo_numa::make, false),
+    ("netclass", netclass::make, true),
+    ("netdev", netdev::make, true),
+    ("netstat", netstat::make, true),
+    ("nfs", nfs::make, true),
+    ("nfsd", nfsd::make, true),
+    ("nvme", nvme::make, true),
+    ("nvmesubsystem", nvmesubsystem::make, false),
+    ("os", os::make, true),
+    ("powersupplyclass", powersupplyclass::make, true),
+    ("pressure", pressure::make, true),
+    ("processes", processes::make, false),
+    ("rapl", rapl::make, true),
+    ("schedstat", schedstat::make, true),
+    ("selinux", selinux::make, true),
+    ("slabinfo", slabinfo::make, false),
+    ("sockstat", sockstat::make, true),
+    ("softirqs", softirqs::make, false),
+    ("softnet", softnet::make, true),
+    ("stat", stat::make, true),
+    ("swap", swap::make, false),
+    ("sysctl", sysctl::make, false),
+    ("tapestats", tapestats::make, true),
+    ("tcpstat", tcpstat::make, false),
+    ("textfile", textfile::make, true),
+    ("thermal_zone", thermal_zone::make, true),
+    ("time", time::make, true),
+    ("udp_queues", udp_queues::make, true),
+    ("uname", uname::make, true),
+    ("vmstat", vmstat::make, true),
+    ("watchdog", watchdog::make, true),
+    ("xfrm", xfrm::make, false),
+    ("xfs", xfs::make, true),
+    ("zfs", zfs::make, true),
+    ("zoneinfo", zoneinfo::make, false),
 ];
 
 /// Their names.
 pub(crate) const NAMES: &[&str] = &[
+    "arp",
+    "bcache",
+    "bcachefs",
+    "bonding",
+    "btrfs",
+    "buddyinfo",
+    "cgroups",
+    "conntrack",
     "cpu",
+    "cpu_vulnerabilities",
+    "cpufreq",
     "diskstats",
+    "dmi",
+    "dmmultipath",
+    "drm",
+    "edac",
+    "entropy",
+    "fibrechannel",
+    "filefd",
     "filesystem",
+    "hwmon",
+    "infiniband",
+    "interrupts",
+    "ipvs",
+    "kernel_hung",
+    "ksmd",
+    "lnstat",
     "loadavg",
+    "mdadm",
     "meminfo",
+    "meminfo_numa",
+    "netclass",
     "netdev",
+    "netstat",
+    "nfs",
+    "nfsd",
+    "nvme",
+    "nvmesubsystem",
+    "os",
+    "powersupplyclass",
+    "pressure",
+    "processes",
+    "rapl",
+    "schedstat",
+    "selinux",
+    "slabinfo",
+    "sockstat",
+    "softirqs",
+    "softnet",
     "stat",
+    "swap",
+    "sysctl",
+    "tapestats",
+    "tcpstat",
+    "textfile",
+    "thermal_zone",
     "time",
+    "udp_queues",
     "uname",
     "vmstat",
+    "watchdog",
+    "xfrm",
+    "xfs",
+    "zfs",
+    "zoneinfo",
 ];
 
 /// Collectors of node_exporter for Linux that are not here.
 #[rustfmt::skip]
 pub(crate) const ELSEWHERE: &[&str] = &[
-    "arp", "bcache", "bcachefs", "bonding", "btrfs", "buddyinfo", "cgroups", "conntrack",
-    "cpu_vulnerabilities", "cpufreq", "dmi", "dmmultipath", "drbd", "drm", "edac", "entropy",
-    "ethtool", "fibrechannel", "filefd", "hwmon", "infiniband", "interrupts", "ipvs",
-    "kernel_hung", "ksmd", "lnstat", "logind", "mdadm", "meminfo_numa", "mountstats", "netclass",
-    "netstat", "network_route", "nfs", "nfsd", "ntp", "nvme", "nvmesubsystem", "os", "pcidevice",
-    "perf", "powersupplyclass", "pressure", "processes", "qdisc", "rapl", "runit", "schedstat",
-    "selinux", "slabinfo", "sockstat", "softirqs", "softnet", "supervisord", "swap", "sysctl",
-    "systemd", "tapestats", "tcpstat", "textfile", "thermal_zone", "timex", "udp_queues",
-    "watchdog", "wifi", "xfrm", "xfs", "zfs", "zoneinfo",
+    "drbd", "ethtool", "logind", "mountstats", "network_route", "ntp", "pcidevice", "perf", "qdisc", "runit", "supervisord", "systemd", "timex", "wifi",
 ];
 
-/// All of them, made for this configuration.
+/// Whether a collector runs when nobody says so.
+pub(crate) fn by_default(name: &str) -> bool {
+    ALL.iter()
+        .any(|(known, _, default)| *known == name && *default)
+}
+
+/// Those that the configuration wants, made for this configuration.
 pub(crate) fn all(
     config: &Config,
     sources: &Sources,
 ) -> impl IntoIterator<Item = (&'static str, Box<dyn Collector>)> {
-    ALL.map(|(name, make)| (name, make(config, sources)))
+    ALL.into_iter()
+        .filter(|(name, ..)| config.runs(name))
+        .map(|(name, make, _)| (name, make(config, sources)))
+        .collect::<Vec<_>>()
 }
 
 #[cfg(test)]
@@ -72,9 +238,10 @@ mod tests {
 
     #[test]
     fn names_are_told_once() {
-        assert_eq!(ALL.map(|(name, _)| name), NAMES);
+        assert_eq!(ALL.map(|(name, ..)| name), NAMES);
         assert!(NAMES.iter().all(|name| !ELSEWHERE.contains(name)));
         assert!(ELSEWHERE.is_sorted());
+        assert!(NAMES.is_sorted());
         // node_exporter's on and off by default.
         assert_eq!(NAMES.len() + ELSEWHERE.len(), 49 + 30);
     }

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::collectors;
+use crate::collectors::ipvs::Label;
 
 /// Settings of the `node_exporter` receiver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,16 +28,42 @@ pub(crate) struct Config {
     pub(crate) path: Path,
     /// Which collectors run.
     pub(crate) collectors: Collectors,
+    /// The collector `arp`.
+    pub(crate) arp: Arp,
+    /// The collector `bcache`.
+    pub(crate) bcache: Bcache,
     /// The collector `cpu`.
     pub(crate) cpu: Cpu,
     /// The collector `diskstats`.
     pub(crate) diskstats: Devices,
     /// The collector `filesystem`.
     pub(crate) filesystem: Filesystem,
+    /// The collector `hwmon`.
+    pub(crate) hwmon: Hwmon,
+    /// The collector `interrupts`.
+    pub(crate) interrupts: Interrupts,
+    /// The collector `ipvs`.
+    pub(crate) ipvs: Ipvs,
+    /// The collector `netclass`.
+    pub(crate) netclass: Netclass,
     /// The collector `netdev`.
     pub(crate) netdev: Devices,
+    /// The collector `netstat`.
+    pub(crate) netstat: Netstat,
+    /// The collector `powersupplyclass`.
+    pub(crate) powersupply: Powersupply,
+    /// The collector `rapl`.
+    pub(crate) rapl: Rapl,
+    /// The collector `slabinfo`.
+    pub(crate) slabinfo: Slabinfo,
     /// The collector `stat`.
     pub(crate) stat: Stat,
+    /// The collector `sysctl`.
+    pub(crate) sysctl: Sysctls,
+    /// The collector `tapestats`.
+    pub(crate) tapestats: Tapestats,
+    /// The collector `textfile`.
+    pub(crate) textfile: Textfile,
     /// The collector `vmstat`.
     pub(crate) vmstat: Vmstat,
 }
@@ -64,8 +91,8 @@ pub(crate) struct Udev {
     pub(crate) data: PathBuf,
 }
 
-/// Which collectors run: `cpu`, `diskstats`, `filesystem`, `loadavg`, `meminfo`, `netdev`, `stat`,
-/// `time`, `uname`, `vmstat`. All do by default.
+/// Which collectors run. Those that node_exporter runs by default do, and others where they are
+/// enabled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Collectors {
@@ -142,6 +169,234 @@ pub(crate) struct Vmstat {
     pub(crate) fields: Regex,
 }
 
+/// Settings of the collector `arp`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Arp {
+    /// Devices that match are left out.
+    pub(crate) device_exclude: Option<Regex>,
+    /// Only devices that match are reported. Cannot be set together with `device_exclude`.
+    pub(crate) device_include: Option<Regex>,
+    /// Accepted for files written for node_exporter. The answer is the same either way.
+    pub(crate) netlink: bool,
+}
+
+/// Settings of the collector `bcache`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Bcache {
+    /// Whether there are `node_bcache_priority_stats_…`, which the kernel needs long for.
+    #[serde(rename = "priorityStats", alias = "priority_stats")]
+    pub(crate) priority_stats: bool,
+}
+
+/// Settings of the collector `hwmon`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Hwmon {
+    /// Chips that match are left out.
+    pub(crate) chip_exclude: Option<Regex>,
+    /// Only chips that match are reported. Cannot be set together with `chip_exclude`.
+    pub(crate) chip_include: Option<Regex>,
+    /// Sensors whose `chip;sensor` matches are left out.
+    pub(crate) sensor_exclude: Option<Regex>,
+    /// Only sensors whose `chip;sensor` matches are reported. Cannot be set together with
+    /// `sensor_exclude`.
+    pub(crate) sensor_include: Option<Regex>,
+}
+
+/// Settings of the collector `interrupts`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Interrupts {
+    /// Interrupts whose `type;info;devices` matches are left out.
+    pub(crate) name_exclude: Option<Regex>,
+    /// Only interrupts whose `type;info;devices` matches are reported. Cannot be set together with
+    /// `name_exclude`.
+    pub(crate) name_include: Option<Regex>,
+    /// Whether CPUs that an interrupt has never reached are reported.
+    pub(crate) include_zeros: bool,
+}
+
+impl Default for Interrupts {
+    fn default() -> Self {
+        Self {
+            name_exclude: None,
+            name_include: None,
+            include_zeros: true,
+        }
+    }
+}
+
+/// Settings of the collector `slabinfo`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Slabinfo {
+    /// Pools that match are left out.
+    pub(crate) slabs_exclude: Option<Regex>,
+    /// Only pools that match are reported. Cannot be set together with `slabs_exclude`.
+    pub(crate) slabs_include: Option<Regex>,
+}
+
+/// Settings of the collector `sysctl`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Sysctls {
+    /// Settings that are numbers: `kernel.threads-max`. Where there are several beside each other they
+    /// may be named: `fs.file-nr:total,current,max`.
+    pub(crate) include: Vec<String>,
+    /// Settings that are words: `kernel.seccomp.actions_avail`.
+    pub(crate) include_info: Vec<String>,
+}
+
+/// Settings of the collector `ipvs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Ipvs {
+    /// The labels by which backends are told apart, separated by commas: `local_address`,
+    /// `local_port`, `remote_address`, `remote_port`, `proto`, `local_mark`. Backends that the others
+    /// do not tell apart are added up.
+    pub(crate) backend_labels: String,
+}
+
+/// Settings of the collector `netclass`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Netclass {
+    /// Devices that match are left out.
+    pub(crate) ignored_devices: Regex,
+    /// Whether the speed of interfaces that do not know theirs is left out, and not -125000.
+    pub(crate) ignore_invalid_speed: bool,
+}
+
+/// Settings of the collector `netstat`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Netstat {
+    /// The counters that become metrics, as `protocol_name`.
+    pub(crate) fields: Regex,
+}
+
+/// Settings of the collector `powersupplyclass`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Powersupply {
+    /// Supplies that match are left out.
+    pub(crate) ignored_supplies: Regex,
+}
+
+/// Settings of the collector `rapl`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Rapl {
+    /// Whether the zone is a label and not a part of the name.
+    pub(crate) enable_zone_label: bool,
+}
+
+/// Settings of the collector `tapestats`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Tapestats {
+    /// Drives that match are left out.
+    pub(crate) ignored_devices: Regex,
+}
+
+/// Settings of the collector `textfile`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Textfile {
+    /// The folders of `*.prom` files, whose names may have `*`, `?` and `[…]`.
+    pub(crate) directory: OneOrMany,
+}
+
+/// A value or a list of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum OneOrMany {
+    /// `a`
+    One(String),
+    /// `[a, b]`
+    Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl OneOrMany {
+    pub(crate) fn all(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+impl Default for Arp {
+    fn default() -> Self {
+        Self {
+            device_exclude: None,
+            device_include: None,
+            netlink: true,
+        }
+    }
+}
+
+impl Default for Ipvs {
+    fn default() -> Self {
+        Self {
+            backend_labels: Label::ALL.map(Label::name).join(","),
+        }
+    }
+}
+
+impl Ipvs {
+    /// The labels; those that there are not are reported by the check.
+    pub(crate) fn labels(&self) -> Vec<Label> {
+        let named = self.backend_labels.split(',').map(str::trim);
+        named
+            .filter_map(|name| Label::ALL.into_iter().find(|label| label.name() == name))
+            .collect()
+    }
+}
+
+impl Default for Netclass {
+    fn default() -> Self {
+        Self {
+            ignored_devices: constant("^$"),
+            ignore_invalid_speed: false,
+        }
+    }
+}
+
+impl Default for Netstat {
+    fn default() -> Self {
+        Self {
+            fields: constant(
+                "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|OutOctets)|Icmp6?_(InMsgs|OutMsgs)|TcpExt_(Listen.*|Syncookies.*|TCPSynRetrans|TCPTimeouts|TCPOFOQueue|TCPRcvQDrop)|Tcp_(ActiveOpens|InSegs|OutSegs|OutRsts|PassiveOpens|RetransSegs|CurrEstab)|Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|SndbufErrors))$",
+            ),
+        }
+    }
+}
+
+impl Default for Powersupply {
+    fn default() -> Self {
+        Self {
+            ignored_supplies: constant("^$"),
+        }
+    }
+}
+
+impl Default for Tapestats {
+    fn default() -> Self {
+        Self {
+            ignored_devices: constant("^$"),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let schedule = Schedule::default();
@@ -151,11 +406,24 @@ impl Default for Config {
             timeout: schedule.timeout.into(),
             path: Path::default(),
             collectors: Collectors::default(),
+            arp: Arp::default(),
+            bcache: Bcache::default(),
             cpu: Cpu::default(),
             diskstats: Devices::default(),
             filesystem: Filesystem::default(),
+            hwmon: Hwmon::default(),
+            interrupts: Interrupts::default(),
+            ipvs: Ipvs::default(),
+            netclass: Netclass::default(),
             netdev: Devices::default(),
+            netstat: Netstat::default(),
+            powersupply: Powersupply::default(),
+            rapl: Rapl::default(),
+            slabinfo: Slabinfo::default(),
             stat: Stat::default(),
+            sysctl: Sysctls::default(),
+            tapestats: Tapestats::default(),
+            textfile: Textfile::default(),
             vmstat: Vmstat::default(),
         }
     }
@@ -246,7 +514,8 @@ impl Config {
             enable,
             disable,
         } = &self.collectors;
-        (!disable_defaults || named(enable)) && !named(disable)
+        let wanted = named(enable) || (!disable_defaults && collectors::by_default(name));
+        wanted && !named(disable)
     }
 }
 
@@ -257,6 +526,40 @@ impl Check for Config {
                 .error("must be greater than zero");
         }
         self.collectors.check(&mut at.section("collectors"));
+        exclusive(
+            &mut at.section("arp"),
+            ("device_exclude", self.arp.device_exclude.is_some()),
+            ("device_include", self.arp.device_include.is_some()),
+        );
+        let hwmon = &self.hwmon;
+        let mut section = at.section("hwmon");
+        exclusive(
+            &mut section,
+            ("chip_exclude", hwmon.chip_exclude.is_some()),
+            ("chip_include", hwmon.chip_include.is_some()),
+        );
+        exclusive(
+            &mut section,
+            ("sensor_exclude", hwmon.sensor_exclude.is_some()),
+            ("sensor_include", hwmon.sensor_include.is_some()),
+        );
+        drop(section);
+        exclusive(
+            &mut at.section("interrupts"),
+            ("name_exclude", self.interrupts.name_exclude.is_some()),
+            ("name_include", self.interrupts.name_include.is_some()),
+        );
+        exclusive(
+            &mut at.section("slabinfo"),
+            ("slabs_exclude", self.slabinfo.slabs_exclude.is_some()),
+            ("slabs_include", self.slabinfo.slabs_include.is_some()),
+        );
+        if self.ipvs.labels().len() != self.ipvs.backend_labels.split(',').count() {
+            at.section("ipvs").field("backend_labels").error(format!(
+                "must be some of {}",
+                Label::ALL.map(Label::name).join(", ")
+            ));
+        }
         self.diskstats.check(&mut at.section("diskstats"));
         self.filesystem.check(&mut at.section("filesystem"));
         self.netdev.check(&mut at.section("netdev"));
@@ -272,8 +575,7 @@ impl Check for Collectors {
             }
             if collectors::ELSEWHERE.contains(&name.as_str()) {
                 at.item("enable", index).error(format!(
-                    "node_exporter's collector '{name}' is not in Corten yet; there are {}",
-                    here.join(", ")
+                    "node_exporter's collector '{name}' is not in Corten yet"
                 ));
             } else {
                 at.item("enable", index).error(unknown(name));

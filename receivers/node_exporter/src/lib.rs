@@ -11,6 +11,7 @@ mod collector;
 mod collectors;
 mod config;
 mod filter;
+mod gathered;
 mod metadata;
 mod receiver;
 mod shared;

@@ -1,0 +1,50 @@
+//! Control groups by controller: `/proc/cgroups`.
+
+use corten_host::families::Kind::Gauge;
+use corten_host::scan::{fields, float, lines, number, valid};
+use corten_host::{HostError, HostFile};
+
+use crate::collector::{Collector, Emit};
+use crate::config::Config;
+use crate::shared::Sources;
+
+pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
+    Box::new(Cgroups {
+        file: HostFile::new(sources.roots.proc("cgroups")),
+    })
+}
+
+struct Cgroups {
+    file: HostFile,
+}
+
+impl Collector for Cgroups {
+    fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
+        let text = self.file.read()?;
+
+        for (at, line) in lines(text).filter(|(_, line)| !line.starts_with(b"#")) {
+            let wrong =
+                || HostError::malformed("cgroups", at, "a controller and three numbers", line);
+            let mut words = fields(line);
+            let name = valid(words.next().ok_or_else(wrong)?);
+            let mut next = || words.next().and_then(number).ok_or_else(wrong);
+            let (_, groups, enabled) = (next()?, next()?, next()?);
+            let labels = [("subsys_name", &*name)];
+            emit.put(
+                Gauge,
+                "node_cgroups_cgroups",
+                "Groups of each controller.",
+                &labels,
+                float(groups),
+            );
+            emit.put(
+                Gauge,
+                "node_cgroups_enabled",
+                "Whether each controller is on.",
+                &labels,
+                float(enabled),
+            );
+        }
+        Ok(())
+    }
+}

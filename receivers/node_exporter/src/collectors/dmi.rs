@@ -1,0 +1,68 @@
+//! What the firmware says of the machine: `/sys/class/dmi/id`, which never changes.
+
+use corten_host::families::Kind::Gauge;
+use corten_host::{Attributes, HostError};
+
+use crate::collector::{Collector, Emit};
+use crate::config::Config;
+use crate::shared::Sources;
+
+pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
+    Box::new(Dmi {
+        folder: Attributes::new(sources.roots.sys("class/dmi/id")),
+    })
+}
+
+struct Dmi {
+    folder: Attributes,
+}
+
+impl Collector for Dmi {
+    fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
+        let values: Vec<(&str, String)> = FILES
+            .into_iter()
+            .map(|(file, label)| (label, self.folder.text_or_empty(file)))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        if values.is_empty() {
+            return Err(HostError::NoData("the machine has no DMI"));
+        }
+        let labels: Vec<_> = values
+            .iter()
+            .map(|(label, value)| (*label, value.as_str()))
+            .collect();
+        emit.put(
+            Gauge,
+            "node_dmi_info",
+            "What the firmware says of the machine: always 1.",
+            &labels,
+            1.0,
+        );
+        self.folder.forget_unused();
+        Ok(())
+    }
+}
+
+/// The files and their labels. Serial numbers are for root alone.
+const FILES: [(&str, &str); 20] = [
+    ("bios_date", "bios_date"),
+    ("bios_release", "bios_release"),
+    ("bios_vendor", "bios_vendor"),
+    ("bios_version", "bios_version"),
+    ("board_asset_tag", "board_asset_tag"),
+    ("board_name", "board_name"),
+    ("board_serial", "board_serial"),
+    ("board_vendor", "board_vendor"),
+    ("board_version", "board_version"),
+    ("chassis_asset_tag", "chassis_asset_tag"),
+    ("chassis_serial", "chassis_serial"),
+    ("chassis_vendor", "chassis_vendor"),
+    ("chassis_version", "chassis_version"),
+    ("product_family", "product_family"),
+    ("product_name", "product_name"),
+    ("product_serial", "product_serial"),
+    ("product_sku", "product_sku"),
+    ("product_uuid", "product_uuid"),
+    ("product_version", "product_version"),
+    ("sys_vendor", "system_vendor"),
+];
