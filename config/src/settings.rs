@@ -19,7 +19,7 @@ pub use client::{
     Target, TargetError,
 };
 pub use headers::Headers;
-pub use queue::{Partition, Queue, QueueBatch, Sizer, WaitForResult};
+pub use queue::{DeadLetters, Fsync, Overflow, Partition, Queue, QueueBatch, Sizer, WaitForResult};
 pub use retry::Retry;
 pub use server::{
     Cors, EnforcementPolicy, GrpcServer, HttpKeepalive, HttpServer, KeepaliveServer,

@@ -152,8 +152,9 @@ impl DiskQueue {
         }
         for file in &recovered.unreadable {
             tracing::error!(
-                directory = place,
-                "a file of the queue can't be opened and is left as it is: {file}"
+                file = format!("{place}/{}", file.name),
+                "a file of the queue can't be opened and is set aside: {}",
+                file.error
             );
         }
         if let Some(reason) = &recovered.cursor {

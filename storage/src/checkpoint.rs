@@ -58,6 +58,8 @@ pub struct Checkpoint {
     /// The other one is known to be on the disk. After a kill it may not be.
     other_synced: bool,
     buffer: Vec<u8>,
+    /// Which of the two could not be read.
+    damaged: [bool; 2],
 }
 
 impl std::fmt::Debug for Checkpoint {
@@ -83,6 +85,9 @@ impl Checkpoint {
             [None, None] => None,
             [a, b] => Some(usize::from(b > a)),
         };
+        let damaged = slots
+            .each_ref()
+            .map(|slot| matches!(slot, Slot::Damaged(_)));
         let generation = generations.into_iter().flatten().max().unwrap_or(0);
         let mut damage = Vec::new();
         let mut bytes = Vec::new();
@@ -113,8 +118,31 @@ impl Checkpoint {
             unsynced: false,
             other_synced: newest.is_none(),
             buffer: Vec::new(),
+            damaged,
         };
         (checkpoint, Loaded { bytes, outcome })
+    }
+
+    /// Removes what could not be read when it was opened, for good. Without this an error that passes would let a state
+    /// come back later that is older than everything that was done meanwhile, if that was not saved.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says; it may still come back.
+    pub fn discard_damaged(&mut self) -> io::Result<()> {
+        for (name, damaged) in self.names.iter().zip(&self.damaged) {
+            if *damaged
+                && let Err(error) = self.directory.remove(name)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error);
+            }
+        }
+        if self.damaged.contains(&true) {
+            self.directory.sync()?;
+            self.damaged = [false; 2];
+        }
+        Ok(())
     }
 
     /// Replaces the state. `Ok` means that it is on the disk; after an `Err` the state before still stands.

@@ -46,7 +46,8 @@ pub struct Directory {
 struct Inner {
     fs: Arc<dyn Fs>,
     path: PathBuf,
-    _lock: Box<dyn Lock>,
+    /// `None`: it is only looked at.
+    lock: Option<Box<dyn Lock>>,
 }
 
 impl fmt::Debug for Directory {
@@ -83,9 +84,27 @@ impl Directory {
             inner: Arc::new(Inner {
                 fs,
                 path,
-                _lock: lock,
+                lock: Some(lock),
             }),
         })
+    }
+
+    /// Looks at a directory that may be somebody else's: it is neither created nor locked, and nothing in
+    /// it can be changed. Its owner may change it meanwhile.
+    pub fn look(path: impl Into<PathBuf>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                fs: Arc::new(OsFs),
+                path: path.into(),
+                lock: None,
+            }),
+        }
+    }
+
+    /// Whether it is only [looked at](Self::look).
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.inner.lock.is_none()
     }
 
     /// The directory of a component below this one: its id becomes a file name ([`file_name`]).
@@ -105,6 +124,9 @@ impl Directory {
 
     /// Opens a file of the directory. `name` is a plain file name.
     pub fn file(&self, name: &str, how: Open) -> io::Result<Arc<dyn File>> {
+        if how != Open::Read {
+            self.may_change()?;
+        }
         self.inner.fs.open(&self.place(name)?, how)
     }
 
@@ -118,11 +140,13 @@ impl Directory {
 
     /// Removes a file; call [`sync`](Self::sync) when the removal must outlive a crash.
     pub fn remove(&self, name: &str) -> io::Result<()> {
+        self.may_change()?;
         self.inner.fs.remove(&self.place(name)?)
     }
 
     /// Renames a file, replacing what is there.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.may_change()?;
         self.inner.fs.rename(&self.place(from)?, &self.place(to)?)
     }
 
@@ -140,6 +164,13 @@ impl Directory {
         file.sync()?;
         self.rename(&temporary, name)?;
         self.sync()
+    }
+
+    fn may_change(&self) -> io::Result<()> {
+        if self.is_read_only() {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(())
     }
 
     fn place(&self, name: &str) -> io::Result<PathBuf> {
@@ -212,6 +243,23 @@ mod tests {
         assert_eq!(directory.list().unwrap(), ["a", "b"]);
         directory.remove("a").unwrap();
         assert_eq!(directory.list().unwrap(), ["b"]);
+    }
+
+    #[test]
+    fn a_look_needs_no_lock_and_changes_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let owner = Directory::open(root.path(), "x").unwrap();
+        owner.replace("a", b"bytes").unwrap();
+        let look = Directory::look(root.path());
+        assert_eq!(look.list().unwrap(), ["a"]);
+        look.file("a", Open::Read).unwrap();
+        assert!(look.file("a", Open::Write).is_err());
+        assert!(look.file("b", Open::CreateNew).is_err());
+        assert!(look.remove("a").is_err() && look.rename("a", "b").is_err());
+        assert!(look.replace("a", b"").is_err());
+        assert_eq!(owner.list().unwrap(), ["a"]);
+        let missing = Directory::look(root.path().join("missing"));
+        assert!(missing.list().is_err() && !root.path().join("missing").exists());
     }
 
     #[test]

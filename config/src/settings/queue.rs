@@ -8,7 +8,7 @@ use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::section::{Check, Checker};
-use crate::types::{ComponentId, Duration, Optional};
+use crate::types::{ByteSize, ComponentId, Duration, Optional};
 
 /// `sending_queue`: holds data while the backend is slow or away, in memory or on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +31,20 @@ pub struct Queue {
     pub block_on_overflow: bool,
     /// The storage extension that keeps the queue on disk, such as `file_storage`, so that it survives a crash.
     pub storage: Option<ComponentId>,
+    /// The most bytes of OTLP that the queue of one signal holds, in addition to `queue_size`. `0` means 64 MiB for a
+    /// queue in memory and 1 GiB for one on disk, and `queue_size` alone where `sizer` is `bytes`. On disk this
+    /// is the only bound: requests and items are not counted there.
+    pub max_bytes: ByteSize,
+    /// What gives way when the queue is full: `block` makes the sender wait or try again, and loses nothing;
+    /// `drop_oldest` takes everything and drops what has waited longest, counted in
+    /// `corten_exporter_queue_dropped_items`.
+    pub overflow: Overflow,
+    /// When a queue on disk syncs what it has been given: at most so long after it came, together with what else
+    /// came meanwhile, or `always`: at once. Data is answered only after its sync either way.
+    pub fsync: Fsync,
+    /// Keeps what the backend refuses for good, with its reason, in the storage's directory, where `corten queue` shows
+    /// it and sends it again. Needs `storage`. Off unless it is written.
+    pub dead_letters: Optional<DeadLetters>,
     /// Put requests together, or cut them, before they are sent. Off unless it is written.
     pub batch: Optional<QueueBatch>,
 }
@@ -45,12 +59,36 @@ impl Default for Queue {
             wait_for_result: WaitForResult::Auto,
             block_on_overflow: false,
             storage: None,
+            max_bytes: ByteSize::default(),
+            overflow: Overflow::Block,
+            fsync: Fsync::default(),
+            dead_letters: Optional::Off,
             batch: Optional::Off,
         }
     }
 }
 
 impl Queue {
+    /// Of a queue in memory, of one signal, unless more or less is asked for.
+    const IN_MEMORY: u64 = 64 << 20;
+    /// Of a queue on disk, of one signal, unless more or less is asked for.
+    const ON_DISK: u64 = 1 << 30;
+
+    /// The most bytes that the queue of one signal may hold.
+    pub fn byte_limit(&self) -> u64 {
+        let asked = match self.max_bytes.get() {
+            0 => None,
+            bytes => Some(bytes),
+        };
+        let counted = (self.sizer == Sizer::Bytes).then_some(self.queue_size);
+        match (asked, counted) {
+            (Some(asked), Some(counted)) => asked.min(counted),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) if self.storage.is_some() => Self::ON_DISK,
+            (None, None) => Self::IN_MEMORY,
+        }
+    }
+
     /// What the sizes of `batch` count: its own sizer, else the queue's, else items.
     pub fn batch_sizer(&self) -> Sizer {
         match (
@@ -60,6 +98,87 @@ impl Queue {
             (Some(sizer), _) => sizer,
             (None, Sizer::Requests) => Sizer::Items,
             (None, sizer) => sizer,
+        }
+    }
+}
+
+/// What gives way when a queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// The sender: it waits (`block_on_overflow`) or is told to try again.
+    #[default]
+    Block,
+    /// What has waited longest.
+    DropOldest,
+}
+
+/// When a queue on disk syncs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fsync {
+    /// Whatever has come, as soon as the sync before is done: `always`.
+    Always,
+    /// At most so long after it came, so that several share a sync.
+    Within(Duration),
+}
+
+impl Default for Fsync {
+    fn default() -> Self {
+        Self::Within(Duration::from_millis(100))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fsync {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "always" {
+            return Ok(Self::Always);
+        }
+        let within: Duration = text.parse().map_err(|_| {
+            D::Error::custom(format_args!(
+                "expected always or a duration such as 100ms, found '{text}'"
+            ))
+        })?;
+        Ok(Self::Within(within))
+    }
+}
+
+impl Serialize for Fsync {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Always => serializer.serialize_str("always"),
+            Self::Within(duration) => serializer.collect_str(duration),
+        }
+    }
+}
+
+impl JsonSchema for Fsync {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Fsync".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "examples": ["always", "100ms"] })
+    }
+}
+
+/// `sending_queue::dead_letters`: what the backend refuses for good.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DeadLetters {
+    /// The most bytes that are kept, of one signal. The oldest go first, counted in
+    /// `corten_exporter_dead_letters_dropped_items`.
+    pub max_bytes: ByteSize,
+}
+
+impl Default for DeadLetters {
+    fn default() -> Self {
+        Self {
+            max_bytes: ByteSize::mib(64),
         }
     }
 }
@@ -207,6 +326,25 @@ impl Check for Queue {
         if self.storage.is_some() && self.wait_for_result == WaitForResult::Always {
             at.on("wait_for_result")
                 .error("`wait_for_result` is not supported with a persistent queue configured with `storage`");
+        }
+        if self.storage.is_none() && self.dead_letters.as_ref().is_some() {
+            at.on("dead_letters")
+                .error("`dead_letters` needs a `storage` to lie in, such as file_storage");
+        }
+        if let Fsync::Within(within) = self.fsync
+            && within > Duration::from_secs(10)
+        {
+            at.on("fsync").error(format!(
+                "`fsync` must be always or at most 10s, found {within}"
+            ));
+        }
+        if let Some(letters) = self.dead_letters.as_ref()
+            && letters.max_bytes < ByteSize::mib(1)
+        {
+            at.section("dead_letters").on("max_bytes").error(format!(
+                "`max_bytes` must be at least 1MiB, found {}",
+                letters.max_bytes
+            ));
         }
         let Some(batch) = self.batch.as_ref() else {
             return;

@@ -84,6 +84,40 @@ fn queue() {
 }
 
 #[test]
+fn bounds_of_a_queue() {
+    let limit = |yaml| good::<Queue>(yaml).byte_limit();
+    assert_eq!(limit("{}"), 64 << 20);
+    assert_eq!(limit("{storage: s}"), 1 << 30);
+    assert_eq!(limit("{storage: s, max_bytes: 10GiB}"), 10 << 30);
+    assert_eq!(
+        limit("{sizer: bytes, queue_size: 1000000000}"),
+        1_000_000_000
+    );
+    assert_eq!(
+        limit("{sizer: bytes, queue_size: 5000, max_bytes: 1KiB}"),
+        1024
+    );
+    let queue: Queue =
+        good("{storage: s, fsync: always, overflow: drop_oldest, dead_letters: {max_bytes: 2MiB}}");
+    assert_eq!(
+        (queue.fsync, queue.overflow),
+        (Fsync::Always, Overflow::DropOldest)
+    );
+    assert_eq!(
+        good::<Queue>("fsync: 5ms").fsync,
+        Fsync::Within(Duration::from_millis(5))
+    );
+    bad::<Queue>(
+        "{fsync: 11s, dead_letters: {max_bytes: 1KiB}}",
+        &expect![[r#"
+            config:1:9: `fsync` must be always or at most 10s, found 11s
+            config:1:28: `dead_letters` needs a `storage` to lie in, such as file_storage
+            config:1:40: dead_letters: `max_bytes` must be at least 1MiB, found 1KiB"#]],
+    );
+    bad::<Queue>("{fsync: often}", &expect!["config:1:9: fsync: expected always or a duration such as 100ms, found 'often'"]);
+}
+
+#[test]
 fn retry() {
     assert_eq!(
         good::<Retry>("max_elapsed_time: 0").max_elapsed_time,

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use corten_storage::file::Open;
 use corten_storage::record::HEADER_LEN;
-use corten_storage::{Checkpoint, Directory, Item, Outcome, Reason, header};
+use corten_storage::{Checkpoint, Directory, File, Item, Outcome, Reason, header};
 use parking_lot::Mutex;
 
 mod segment;
@@ -105,10 +105,19 @@ pub(crate) struct Recovered {
     pub(crate) bytes: u64,
     /// Unfinished writes that were cut off. They were never reported as kept.
     pub(crate) torn: Vec<Lost>,
-    /// Files that could not be opened. They are left as they are.
-    pub(crate) unreadable: Vec<String>,
+    /// Files that could not be opened. They are set aside under another name, for whoever can.
+    pub(crate) unreadable: Vec<Unreadable>,
     /// What is wrong with the cursor: up to one file's records may be read twice.
     pub(crate) cursor: Option<String>,
+}
+
+/// A file that could not be opened.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    /// What it is called now.
+    pub(crate) name: String,
+    /// What the system said.
+    pub(crate) error: String,
 }
 
 /// The log.
@@ -133,13 +142,17 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// The directory can't be listed.
+    /// The directory can't be listed, or what can't be read in it can't be put aside either.
     pub(crate) fn open(
         directory: Directory,
         prefix: &str,
         limits: Limits,
     ) -> io::Result<(Self, Recovered)> {
-        let (checkpoint, loaded) = Checkpoint::open(directory.clone(), &format!("{prefix}.cursor"));
+        let (mut checkpoint, loaded) =
+            Checkpoint::open(directory.clone(), &format!("{prefix}.cursor"));
+        if !directory.is_read_only() {
+            checkpoint.discard_damaged()?;
+        }
         let mut recovered = Recovered::default();
         let saved = Cursor::decode(&loaded.bytes);
         recovered.cursor = match loaded.outcome {
@@ -167,13 +180,19 @@ impl Log {
         let mut files = VecDeque::new();
         for (index, first) in firsts.iter().copied().enumerate() {
             let name = file_name(prefix, first);
-            let file = match directory
-                .file(&name, Open::Write)
-                .or_else(|_| directory.file(&name, Open::Read))
-            {
+            let file = match open_file(&directory, &name) {
                 Ok(file) => file,
+                // Removed meanwhile by whoever owns the directory, which then is only looked at.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
-                    recovered.unreadable.push(format!("{name}: {error}"));
+                    let error = error.to_string();
+                    let aside = format!("{name}.aside");
+                    // Under its own name it would be taken for delivered once others are.
+                    if !directory.is_read_only() {
+                        directory.rename(&name, &aside)?;
+                        directory.sync()?;
+                    }
+                    recovered.unreadable.push(Unreadable { name: aside, error });
                     continue;
                 }
             };
@@ -423,6 +442,23 @@ impl Log {
     ///
     /// The file system's; reading goes on at the same record.
     pub(crate) fn read(&self, max_bytes: usize) -> io::Result<Vec<Found>> {
+        self.read_up_to(max_bytes, u64::MAX)
+    }
+
+    /// The same, of what is left of the oldest file.
+    ///
+    /// # Errors
+    ///
+    /// The file system's; reading goes on at the same record.
+    pub(crate) fn read_oldest_file(&self, max_bytes: usize) -> io::Result<Vec<Found>> {
+        let Some(oldest) = self.state.lock().files.front().map(|file| file.first) else {
+            return Ok(Vec::new());
+        };
+        self.read_up_to(max_bytes, oldest)
+    }
+
+    /// Reads no file behind `last`.
+    fn read_up_to(&self, max_bytes: usize, last: u64) -> io::Result<Vec<Found>> {
         let mut slot = self.reader.lock();
         let mut found = Vec::new();
         let mut bytes = 0;
@@ -434,6 +470,9 @@ impl Log {
                 }
                 continue;
             };
+            if segment.first > last {
+                break;
+            }
             let item = match reader.next() {
                 Ok(item) => item,
                 Err(_) if !found.is_empty() => break,
@@ -568,6 +607,37 @@ impl Log {
         state.advance();
     }
 
+    /// Lets the oldest file go for room: what was read of it and is not done counts as done, and its numbers are
+    /// returned. What was not read keeps the file, so [read](Self::read_oldest_file) it first.
+    pub(crate) fn release_oldest(&self) -> Vec<u64> {
+        let mut state = self.state.lock();
+        let Some(oldest) = state.files.front().map(|file| file.first) else {
+            return Vec::new();
+        };
+        if state.files.len() == 1 && !state.writing {
+            state.last_closed = true;
+        }
+        let mut released = Vec::new();
+        for entry in &mut state.outstanding {
+            if entry.file == oldest && !entry.done {
+                entry.done = true;
+                released.push(entry.sequence);
+            }
+        }
+        state.advance();
+        released
+    }
+
+    /// Whether a record is no longer on the disk.
+    pub(crate) fn is_released(&self, sequence: u64) -> bool {
+        let state = self.state.lock();
+        let waits = state
+            .outstanding
+            .iter()
+            .any(|entry| entry.sequence == sequence && !entry.done);
+        !waits && sequence < state.next_read
+    }
+
     /// Whether [`save`](Self::save) has something to do.
     pub(crate) fn is_unsaved(&self) -> bool {
         let state = self.state.lock();
@@ -629,10 +699,19 @@ impl std::fmt::Debug for Log {
     }
 }
 
+/// Opens a file to be read, and to be cut if that is possible.
+fn open_file(directory: &Directory, name: &str) -> io::Result<Arc<dyn File>> {
+    directory
+        .file(name, Open::Write)
+        .or_else(|_| directory.file(name, Open::Read))
+}
+
 fn to_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -13,12 +13,16 @@ use parking_lot::Mutex;
 pub(super) enum Fault {
     /// A write stores half and then reports a full disk; cutting the file fails too.
     Full,
+    /// A write stores half and says so.
+    Short,
     /// A sync fails, and what was not synced is gone.
     Sync,
     /// Anything that opens or creates fails.
     Open,
     /// A read fails.
     Read,
+    /// This and everything after it fails, and changes nothing, until the [crash](ModelFs::crash).
+    Power,
 }
 
 #[derive(Default)]
@@ -26,7 +30,11 @@ struct Disk {
     names: BTreeMap<PathBuf, Arc<Mutex<Node>>>,
     synced_names: BTreeMap<PathBuf, Arc<Mutex<Node>>>,
     removed: Vec<Weak<Mutex<Node>>>,
-    fault: Option<Fault>,
+    /// After so many operations the next one of its kind fails.
+    faults: Vec<(usize, Fault)>,
+    out: bool,
+    lies: bool,
+    lied: bool,
     cut_fails: bool,
     held: bool,
 }
@@ -43,12 +51,34 @@ pub(super) struct ModelFs(Arc<Mutex<Disk>>);
 
 impl ModelFs {
     pub(super) fn fail_next(&self, fault: Fault) {
-        self.0.lock().fault = Some(fault);
+        self.fail_in(0, fault);
+    }
+
+    /// After `count` more operations.
+    pub(super) fn fail_in(&self, count: usize, fault: Fault) {
+        self.0.lock().faults.push((count, fault));
+    }
+
+    /// From now on a sync says that it is done and does nothing, or does it again.
+    pub(super) fn lie(&self, lies: bool) {
+        self.0.lock().lies = lies;
+    }
+
+    /// Whether it ever lied since the last crash.
+    pub(super) fn has_lied(&self) -> bool {
+        self.0.lock().lied
+    }
+
+    /// Whether the power is gone.
+    pub(super) fn is_out(&self) -> bool {
+        self.0.lock().out
     }
 
     pub(super) fn heal(&self) {
         let mut disk = self.0.lock();
-        disk.fault = None;
+        disk.faults.clear();
+        disk.out = false;
+        disk.lies = false;
         disk.cut_fails = false;
     }
 
@@ -56,6 +86,8 @@ impl ModelFs {
     pub(super) fn crash(&self, mut chance: impl FnMut(usize) -> usize) {
         let mut disk = self.0.lock();
         disk.held = false;
+        disk.out = false;
+        disk.lied = false;
         let mut names = disk.synced_names.clone();
         for (path, node) in &disk.names {
             if !names.contains_key(path) && chance(2) == 0 {
@@ -67,6 +99,10 @@ impl ModelFs {
         for node in names.values() {
             let mut node = node.lock();
             let mut survivor = node.synced.clone();
+            // Of what was written over something else, the beginning may have come through.
+            let both = survivor.len().min(node.current.len());
+            let over = chance(both + 1);
+            survivor[..over].copy_from_slice(&node.current[..over]);
             if node.current.len() > survivor.len() {
                 let extra = node.current.split_off(survivor.len());
                 let stays = chance(extra.len() + 1);
@@ -121,14 +157,26 @@ impl ModelFs {
         removed.filter(|node| node.strong_count() > 0).count()
     }
 
-    fn fault(&self, fault: Fault) -> bool {
+    /// One operation: whether it is to fail as `fault` says.
+    fn operation(&self, fault: Fault) -> io::Result<bool> {
         let mut disk = self.0.lock();
-        let hit = disk.fault == Some(fault);
-        if hit {
-            disk.fault = None;
+        let due = |armed: &(usize, Fault), fault| armed.0 == 0 && armed.1 == fault;
+        if disk.faults.iter().any(|armed| due(armed, Fault::Power)) {
+            disk.out = true;
+            disk.faults.clear();
+        }
+        if disk.out {
+            return Err(io::Error::other("scripted: the power is gone"));
+        }
+        let hit = disk.faults.iter().position(|armed| due(armed, fault));
+        if let Some(hit) = hit {
+            disk.faults.remove(hit);
             disk.cut_fails = fault == Fault::Full;
         }
-        hit
+        for (count, _) in &mut disk.faults {
+            *count = count.saturating_sub(1);
+        }
+        Ok(hit.is_some())
     }
 }
 
@@ -138,7 +186,7 @@ fn no_space() -> io::Error {
 
 impl Fs for ModelFs {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
-        if self.fault(Fault::Open) {
+        if self.operation(Fault::Open)? {
             return Err(io::Error::other("scripted: open"));
         }
         let mut disk = self.0.lock();
@@ -164,12 +212,16 @@ impl Fs for ModelFs {
     }
 
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        if self.operation(Fault::Sync)? {
+            return Err(io::Error::other("scripted: sync of the directory"));
+        }
         let mut disk = self.0.lock();
         disk.synced_names = disk.names.clone();
         Ok(())
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.operation(Fault::Power)?;
         let disk = self.0.lock();
         let inside = disk.names.keys().filter(|name| name.parent() == Some(path));
         Ok(inside
@@ -178,6 +230,7 @@ impl Fs for ModelFs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.operation(Fault::Power)?;
         let mut disk = self.0.lock();
         let node = disk.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         disk.names.insert(to.to_owned(), node);
@@ -185,6 +238,7 @@ impl Fs for ModelFs {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.operation(Fault::Power)?;
         let mut disk = self.0.lock();
         let removed = disk.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
         disk.removed.push(Arc::downgrade(&removed));
@@ -211,7 +265,7 @@ struct ModelFile {
 
 impl File for ModelFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        if self.fs.fault(Fault::Read) {
+        if self.fs.operation(Fault::Read)? {
             return Err(io::Error::other("scripted: read"));
         }
         let node = self.node.lock();
@@ -223,10 +277,11 @@ impl File for ModelFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let full = self.fs.fault(Fault::Full);
+        let full = self.fs.operation(Fault::Full)?;
+        let short = !full && self.fs.operation(Fault::Short)?;
         let mut node = self.node.lock();
         let offset = usize::try_from(offset).unwrap();
-        let bytes = if full {
+        let bytes = if full || (short && bytes.len() > 1) {
             &bytes[..bytes.len() / 2]
         } else {
             bytes
@@ -243,7 +298,14 @@ impl File for ModelFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let failed = self.fs.fault(Fault::Sync);
+        let failed = self.fs.operation(Fault::Sync)?;
+        {
+            let mut disk = self.fs.0.lock();
+            if disk.lies && !failed {
+                disk.lied = true;
+                return Ok(());
+            }
+        }
         let mut node = self.node.lock();
         if failed {
             node.current = node.synced.clone();
@@ -258,6 +320,7 @@ impl File for ModelFile {
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
+        self.fs.operation(Fault::Power)?;
         if std::mem::take(&mut self.fs.0.lock().cut_fails) {
             return Err(no_space());
         }
