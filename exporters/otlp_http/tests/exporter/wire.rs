@@ -34,7 +34,15 @@ fn endpoints_are_checked() {
 #[tokio::test]
 async fn bodies_are_what_was_asked_for() {
     for encoding in ["proto", "json"] {
-        for compression in ["none", "gzip", "zstd", "snappy", "x-snappy-framed", "zlib", "deflate"] {
+        for compression in [
+            "none",
+            "gzip",
+            "zstd",
+            "snappy",
+            "x-snappy-framed",
+            "zlib",
+            "deflate",
+        ] {
             let server = Server::start([]).await;
             let yaml = format!(
                 "encoding: {encoding}\ncompression: {compression}\nheaders: {{X-Scope-OrgID: tenant}}"
