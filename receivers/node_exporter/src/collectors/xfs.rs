@@ -134,7 +134,7 @@ const LINES: [(&str, &[&str]); 8] = [
     ),
     (
         "rw",
-        &["node_xfs_read_calls_total", "node_xfs_write_calls_total"],
+        &["node_xfs_write_calls_total", "node_xfs_read_calls_total"],
     ),
     (
         "vnodes",
