@@ -12,17 +12,61 @@ use std::time::{Duration, Instant};
 
 use corten_tests::{Child, Command, Metrics, Peer, case, free_port, get, peer, scrape, wait_for};
 
-const COLLECTORS: [&str; 10] = [
+/// Those that both have, the ones that are off by default among them.
+const COLLECTORS: [&str; 53] = [
+    "arp",
+    "bcache",
+    "bonding",
+    "btrfs",
+    "buddyinfo",
+    "cgroups",
+    "conntrack",
     "cpu",
+    "cpufreq",
     "diskstats",
+    "dmi",
+    "edac",
+    "entropy",
+    "fibrechannel",
+    "filefd",
     "filesystem",
+    "hwmon",
+    "infiniband",
+    "interrupts",
+    "ipvs",
+    "ksmd",
     "loadavg",
+    "mdadm",
     "meminfo",
+    "meminfo_numa",
+    "netclass",
     "netdev",
+    "netstat",
+    "nfs",
+    "nfsd",
+    "nvme",
+    "os",
+    "powersupplyclass",
+    "pressure",
+    "processes",
+    "rapl",
+    "schedstat",
+    "selinux",
+    "slabinfo",
+    "sockstat",
+    "softnet",
     "stat",
+    "tapestats",
+    "tcpstat",
+    "textfile",
+    "thermal_zone",
     "time",
+    "udp_queues",
     "uname",
     "vmstat",
+    "xfs",
+    "zfs",
+    "zoneinfo",
 ];
 /// Both are given the same choice: their defaults differ, by version and by Debian's patches.
 const MOUNT_POINTS_EXCLUDE: &str = "^/(dev|proc|sys|tmp)($|/)";
@@ -91,6 +135,60 @@ const CHANGES: &[(Change, &str)] = &[
         "1.4 and later, where udev's data or the queue's attributes can be read",
     ),
     (
+        New("node_ksmd_general_profit_bytes"),
+        "1.10: what sharing pages saves",
+    ),
+    (
+        New("node_netstat_TcpExt_TCPOFOQueue"),
+        "1.7: reads it by default",
+    ),
+    (
+        New("node_netstat_TcpExt_TCPRcvQDrop"),
+        "1.7: reads it by default",
+    ),
+    (
+        New("node_softnet_backlog_len"),
+        "1.6: more columns of softnet_stat",
+    ),
+    (
+        New("node_softnet_cpu_collision_total"),
+        "1.6: more columns of softnet_stat",
+    ),
+    (
+        New("node_softnet_flow_limit_count_total"),
+        "1.6: more columns of softnet_stat",
+    ),
+    (
+        New("node_softnet_received_rps_total"),
+        "1.6: more columns of softnet_stat",
+    ),
+    (
+        New("node_pressure_irq_stalled_seconds_total"),
+        "1.9: Linux 6.1 tells of interrupts too",
+    ),
+    (
+        New("node_cpu_frequency_avg_hertz"),
+        "1.9: a file of newer kernels",
+    ),
+    (New("node_md_degraded"), "1.10: /sys/block/*/md"),
+    (New("node_md_raid_disks"), "1.10: /sys/block/*/md"),
+    (
+        New("node_os_support_end_timestamp_seconds"),
+        "1.7: SUPPORT_END of os-release",
+    ),
+    (
+        New("node_xfs_inode_operation_attempts_total"),
+        "1.8: inodes of XFS",
+    ),
+    (
+        Label("node_network_info", "adminstate"),
+        "1.6: whether somebody wants the interface up",
+    ),
+    (
+        Values("node_tcp_connection_states"),
+        "netlink tells of sockets that listen how many connections may wait, /proc/net/tcp tells of bytes",
+    ),
+    (
         Label("node_filesystem_", "device_error"),
         "1.7: why the device could not be read",
     ),
@@ -142,6 +240,8 @@ impl Pair {
             .arg(format!(
                 "--collector.diskstats.device-exclude={DISK_EXCLUDE}"
             ))
+            // Debian's looks into a folder of its own.
+            .arg("--collector.textfile.directory=")
             .args(COLLECTORS.map(|collector| format!("--collector.{collector}")));
         let node_exporter = Child::start(&mut node_exporter);
         let agent = Command::new()
@@ -152,6 +252,7 @@ impl Pair {
             .env("NETDEV_EXCLUDE", NETDEV_EXCLUDE)
             .env("DISK_EXCLUDE", DISK_EXCLUDE)
             .env("PORT", new.to_string())
+            .env("COLLECTORS", format!("[{}]", COLLECTORS.join(", ")))
             .start();
         wait_for("node_exporter answers", Duration::from_secs(10), || {
             get(old, "/metrics").ok()
