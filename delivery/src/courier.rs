@@ -7,9 +7,11 @@ use std::time::Duration;
 use corten_component::{Batch, BoxError, Closing, GrpcCode, Status, Tasks};
 use corten_config::settings::Retry;
 use corten_pdata::Data;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
+use crate::dead_letters::DeadLetters;
 use crate::metrics::Metrics;
 use crate::part::{Failure, Part};
 use crate::report::Reporter;
@@ -65,6 +67,8 @@ pub(crate) struct Courier<S> {
     pub(crate) closing: Closing,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) reporter: Arc<Reporter>,
+    /// Where what is refused for good is kept; between start and shutdown.
+    pub(crate) dead_letters: Mutex<Option<Arc<DeadLetters>>>,
 }
 
 /// What is still to be done for a batch.
@@ -105,7 +109,8 @@ impl<S: Sink> Courier<S> {
         // The parts keep their data until it is known how they end.
         let batch = first.batch.clone();
         if parts.len() == 0 {
-            let failures = self.transmit(batch, patience, kept).await;
+            let failures = self.transmit(batch.clone(), patience, kept).await;
+            self.keep_dead_letters(&batch, &failures, kept).await;
             let reached = !failures.iter().any(|failure| failure.retryable);
             first.settle(failures);
             return reached;
@@ -118,9 +123,29 @@ impl<S: Sink> Courier<S> {
             }
         }
         let failures = self.transmit(batch.with_data(data), patience, kept).await;
+        self.keep_dead_letters(&batch, &failures, kept).await;
         let reached = !failures.iter().any(|failure| failure.retryable);
         settle_each(parts, failures);
         reached
+    }
+
+    /// Keeps what was refused for good before its record leaves the queue.
+    async fn keep_dead_letters(&self, batch: &Batch, failures: &[Failure], kept: Kept) {
+        if failures.iter().all(|failure| failure.retryable) || kept != Kept::OnDisk {
+            return;
+        }
+        let Some(letters) = self.dead_letters.lock().clone() else {
+            return;
+        };
+        for failure in failures.iter().filter(|failure| !failure.retryable) {
+            let letters = Arc::clone(&letters);
+            let batch = batch.with_data(failure.data.clone());
+            let (reason, message) = (failure.reason, Arc::clone(&failure.message));
+            let kept = tokio::task::spawn_blocking(move || letters.keep(&batch, reason, &message));
+            if let Err(error) = kept.await {
+                tracing::error!(%error, "a dead letter was not written");
+            }
+        }
     }
 
     /// Sends a batch; returns what of it was not delivered. What was refused for good has been counted.
@@ -213,6 +238,7 @@ impl<S: Sink> Courier<S> {
                 } => failures.push(Failure {
                     retryable: true,
                     status,
+                    reason: "retryable",
                     after,
                     message: message.into(),
                     data: encoded.data,
@@ -238,6 +264,7 @@ impl<S: Sink> Courier<S> {
         Failure {
             retryable: false,
             status,
+            reason,
             after: None,
             message: message.into(),
             data,

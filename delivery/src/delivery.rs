@@ -9,7 +9,7 @@ use corten_component::{
     Batch, BoxError, Consumer, Context, MissingExtension, Refused, Signal, Status, Storage,
     async_trait,
 };
-use corten_config::settings::{Queue, Retry, Sizer, WaitForResult};
+use corten_config::settings::{Overflow, Queue, Retry, Sizer, WaitForResult};
 use corten_storage::Directory;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
@@ -18,15 +18,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::Sink;
 use crate::courier::{Courier, Group, Kept, Patience};
-use crate::disk::{DiskQueue, NotQueued};
+use crate::dead_letters::DeadLetters;
+use crate::disk::{Choice, DiskQueue, NotQueued};
 use crate::grouping::{self, Grouping};
 use crate::memory::{MemoryQueue, Room, size};
 use crate::metrics::Metrics;
 use crate::part::{Failure, Lost, Origin, Part, Ticket, refusal};
 use crate::report::Reporter;
 
-/// Of the disk queue of one signal when `queue_size` does not count bytes: 1 GiB.
-const DISK_CAPACITY: u64 = 1 << 30;
 /// What a sender is told to wait when the queue is full.
 const FULL_DELAY: Duration = Duration::from_secs(1);
 
@@ -34,7 +33,7 @@ const FULL_DELAY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `sending_queue`. With `storage`, the queue of each signal lies in the storage's directory of this
-    /// component, and `queue_size` bounds it when `sizer` is `bytes`; otherwise it may have 1 GiB.
+    /// component, and is bounded by [`Queue::byte_limit`] alone.
     pub queue: Queue,
     /// `retry_on_failure`.
     pub retry: Retry,
@@ -106,6 +105,7 @@ impl<S: Sink> Delivery<S> {
             closing: cx.closing(),
             metrics: Arc::clone(&metrics),
             reporter: Arc::clone(&reporter),
+            dead_letters: Mutex::new(None),
         };
         Ok(Self {
             inner: Arc::new(Inner {
@@ -249,11 +249,29 @@ impl<S: Sink> Inner<S> {
         batch: Batch,
     ) -> Result<(), Refused> {
         let len = size(self.queue.sizer, &batch);
-        let permit = match room.try_take(len) {
+        let bytes = size(Sizer::Bytes, &batch);
+        let mut share = room.try_take(len, bytes);
+        if self.queue.overflow == Overflow::DropOldest {
+            let mut dropped = 0;
+            let mut records = 0;
+            while share.is_none()
+                && let Some(oldest) = queue.take_oldest()
+            {
+                dropped += oldest.give_way();
+                records += 1;
+                share = room.try_take(len, bytes);
+            }
+            if dropped > 0 {
+                self.metrics.dropped_early(batch.signal(), dropped);
+                let why = "the sending queue is full";
+                self.reporter.dropped(batch.signal(), dropped, records, why);
+            }
+        }
+        let permit = match share {
             Some(permit) => permit,
             None if self.queue.block_on_overflow => {
                 tokio::select! {
-                    permit = room.take(len) => permit,
+                    permit = room.take(len, bytes) => permit,
                     () = self.cx.tasks().stopping() => {
                         return Err(self.not_queued(batch, &NotQueued::Closed));
                     }
@@ -309,7 +327,7 @@ impl<S: Sink> Inner<S> {
         self.metrics.enqueue_failed(batch.signal(), batch.items());
         let text = reason.to_string();
         match reason {
-            NotQueued::Full | NotQueued::Disk(_) => {
+            NotQueued::Full | NotQueued::Stuck(_) | NotQueued::Disk(_) => {
                 Refused::retryable(Status::RESOURCE_EXHAUSTED, batch, text).after(FULL_DELAY)
             }
             NotQueued::Closed => Refused::retryable(Status::UNAVAILABLE, batch, text),
@@ -325,7 +343,7 @@ impl<S: Sink> Inner<S> {
             let text = "the exporter's queue on disk is not open";
             return Err(Refused::retryable(Status::UNAVAILABLE, batch.clone(), text));
         }
-        let room = Room::new(self.queue.queue_size);
+        let room = Room::new(self.queue.queue_size, self.queue.byte_limit());
         let queue = MemoryQueue::default();
         let lane = self.add_lane(signal, LaneQueue::Memory { queue, room }, Arc::default());
         self.spawn_senders(&lane);
@@ -375,9 +393,10 @@ impl<S: Sink> Inner<S> {
     ) -> Result<Vec<(Signal, DiskQueue, Arc<Lost>)>, BoxError> {
         let path: PathBuf = storage.directory(self.cx.kind(), self.cx.id(), "queue")?;
         let directory = Directory::open(path, &self.cx.id().to_string())?;
-        let capacity = match self.queue.sizer {
-            Sizer::Bytes => self.queue.queue_size,
-            Sizer::Requests | Sizer::Items => DISK_CAPACITY,
+        let choice = Choice {
+            capacity: self.queue.byte_limit(),
+            overflow: self.queue.overflow,
+            fsync: self.queue.fsync,
         };
         let mut queues = Vec::new();
         for signal in Signal::ALL {
@@ -385,12 +404,23 @@ impl<S: Sink> Inner<S> {
             let queue = DiskQueue::open(
                 directory.clone(),
                 signal,
-                capacity,
+                choice,
                 Arc::clone(&self.metrics),
                 Arc::clone(&self.reporter),
                 Arc::clone(&lost),
             )?;
             queues.push((signal, queue, lost));
+        }
+        if let Some(settings) = self.queue.dead_letters.as_ref() {
+            let path = storage.directory(self.cx.kind(), self.cx.id(), "dead_letters")?;
+            let directory = Directory::open(path, &self.cx.id().to_string())?;
+            let letters = DeadLetters::open(
+                &directory,
+                settings.max_bytes.get(),
+                Arc::clone(&self.metrics),
+                Arc::clone(&self.reporter),
+            )?;
+            *self.courier.dead_letters.lock() = Some(Arc::new(letters));
         }
         *self.directory.lock() = Some(directory);
         Ok(queues)
@@ -491,6 +521,7 @@ impl<S> Drop for Ending<'_, S> {
                 self.0.reporter.lost(lane.signal, lost);
             }
         }
+        self.0.courier.dead_letters.lock().take();
         self.0.directory.lock().take();
     }
 }

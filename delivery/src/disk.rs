@@ -1,8 +1,9 @@
 //! The queue on disk: what stands between tasks and the blocking [`Log`](log::Log).
 //!
 //! One thread per signal writes: it takes everything that has arrived, appends it, syncs once (group commit: while one
-//! sync is under way the next group gathers) and answers all of the group. A lone batch costs one sync, a flood costs
-//! as many as the disk can do.
+//! sync is under way the next group gathers) and answers all of the group. A lone batch is synced at once. After
+//! a sync the next one waits as long as that took, at most `fsync` (100 ms): so syncs take half of the disk's time at most,
+//! a slow disk is asked ten times a second, and a fast one makes nobody wait. `fsync: always` does not wait.
 //!
 //! Reading goes through the disk only when there is a backlog. What has just been synced is kept at hand
 //! (up to 8 MiB) and taken from there when reading has caught up. A backlog is read about 1 MiB at a time on a
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use corten_component::{Batch, Signal, Tasks};
+use corten_config::settings::{Fsync, Overflow};
 use corten_storage::Directory;
 use corten_storage::record::HEADER_LEN;
 use parking_lot::{Condvar, Mutex};
@@ -24,17 +26,20 @@ use crate::metrics::Metrics;
 use crate::part::{Lost, Origin, Part, Ticket};
 use crate::report::Reporter;
 
-mod log;
-mod payload;
+pub(crate) mod log;
+pub(crate) mod payload;
 
-use log::{Found, Limits, Log, Place};
+use log::Place;
+pub(crate) use log::{Found, Limits, Log};
 
 /// Read at once from a backlog.
 const CHUNK: usize = 1 << 20;
 /// Synced batches kept at hand.
 const AT_HAND: usize = 8 << 20;
 /// Unsynced batches in memory beyond which new ones wait; a single one may be larger.
-const UNSYNCED: u64 = 32 << 20;
+const UNSYNCED: u64 = 16 << 20;
+/// So much is synced without waiting for more.
+const FULL_GROUP: u64 = 4 << 20;
 /// A batch above this is cut into several records.
 const RECORD: usize = 32 << 20;
 /// The cursor is saved at most this often, unless a file can be removed.
@@ -49,6 +54,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) enum NotQueued {
     #[error("sending queue is full")]
     Full,
+    #[error("sending queue is full, and its oldest data can't be dropped: {0}")]
+    Stuck(String),
     #[error("the queue on disk can't be written: {0}")]
     Disk(String),
     #[error("the exporter is shut down")]
@@ -59,10 +66,22 @@ pub(crate) enum NotQueued {
 pub(crate) struct DiskQueue {
     shared: Arc<Shared>,
     capacity: u64,
+    overflow: Overflow,
+}
+
+/// What is the user's choice.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choice {
+    /// Bytes of the queue.
+    pub(crate) capacity: u64,
+    pub(crate) overflow: Overflow,
+    pub(crate) fsync: Fsync,
 }
 
 struct Shared {
     log: Arc<Log>,
+    /// The longest that a sync waits for more.
+    gather: Duration,
     signal: Signal,
     metrics: Arc<Metrics>,
     reporter: Arc<Reporter>,
@@ -127,6 +146,15 @@ impl DiskTicket {
     pub(crate) fn done(self) {
         self.shared.acknowledge(self.sequence);
     }
+
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// It was not delivered. `true` when the disk has it still; otherwise it was dropped for newer data.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.shared.log.is_released(self.sequence)
+    }
 }
 
 impl DiskQueue {
@@ -134,15 +162,15 @@ impl DiskQueue {
     pub(crate) fn open(
         directory: Directory,
         signal: Signal,
-        capacity: u64,
+        choice: Choice,
         metrics: Arc<Metrics>,
         reporter: Arc<Reporter>,
         lost: Arc<Lost>,
     ) -> std::io::Result<Self> {
         let place = directory.path().display().to_string();
-        let (log, recovered) = Log::open(directory, signal.as_str(), Limits::of(capacity))?;
+        let (log, recovered) = Log::open(directory, signal.as_str(), Limits::of(choice.capacity))?;
         for torn in &recovered.torn {
-            metrics.damaged(torn.len);
+            metrics.torn(torn.len);
             tracing::warn!(
                 file = format!("{place}/{}", torn.file),
                 offset = torn.offset,
@@ -172,6 +200,10 @@ impl DiskQueue {
         }
         let shared = Arc::new(Shared {
             log: Arc::new(log),
+            gather: match choice.fsync {
+                Fsync::Always => Duration::ZERO,
+                Fsync::Within(within) => within.get(),
+            },
             signal,
             metrics,
             reporter,
@@ -189,7 +221,11 @@ impl DiskQueue {
             unsaved: AtomicBool::new(false),
             drain_failed: AtomicBool::new(false),
         });
-        Ok(Self { shared, capacity })
+        Ok(Self {
+            shared,
+            capacity: choice.capacity,
+            overflow: choice.overflow,
+        })
     }
 
     /// Bytes that wait.
@@ -231,9 +267,20 @@ impl DiskQueue {
             match self.shared.offer(entry) {
                 Ok(()) => break,
                 // The disk is busy, not full: its next sync makes room.
-                Err((refused, NotQueued::Full)) if block || self.shared.is_only_unsynced(len) => {
+                Err((refused, NotQueued::Full))
+                    if self.shared.is_only_unsynced(len)
+                        || (block && self.overflow == Overflow::Block) =>
+                {
                     entry = refused;
                     freed.await;
+                }
+                Err((refused, NotQueued::Full)) if self.overflow == Overflow::DropOldest => {
+                    entry = refused;
+                    let shared = Arc::clone(&self.shared);
+                    match tokio::task::spawn_blocking(move || shared.make_room(len)).await {
+                        Ok(made) => made?,
+                        Err(error) => return Err(NotQueued::Stuck(error.to_string())),
+                    }
                 }
                 Err((_, reason)) => return Err(reason),
             }
@@ -376,6 +423,7 @@ impl Shared {
     /// The writing thread.
     fn write_until_closed(&self) {
         let mut saved = std::time::Instant::now();
+        let mut next_sync = saved;
         loop {
             let (mut group, closed) = {
                 let mut inbox = self.inbox.lock();
@@ -392,11 +440,18 @@ impl Shared {
                         self.work.wait(&mut inbox);
                     }
                 }
+                while !inbox.entries.is_empty() && !inbox.closed && inbox.bytes < FULL_GROUP {
+                    if self.work.wait_until(&mut inbox, next_sync).timed_out() {
+                        break;
+                    }
+                }
                 (std::mem::take(&mut inbox.entries), inbox.closed)
             };
             let nothing = group.is_empty();
             if !nothing {
+                let begun = std::time::Instant::now();
                 self.write(&mut group);
+                next_sync = std::time::Instant::now() + begun.elapsed().min(self.gather);
             }
             if closed || saved.elapsed() >= SAVE_EVERY || self.log.has_finished_files() {
                 self.save();
@@ -459,6 +514,76 @@ impl Shared {
                 self.caught_up.store(false, Ordering::Release);
             }
         }
+    }
+
+    /// Drops the oldest file, and more if that is not enough, until `len` bytes fit. Blocks.
+    fn make_room(self: &Arc<Self>, len: u64) -> Result<(), NotQueued> {
+        // One at a time, and not beside the reading that it does itself.
+        let order = self.read_order.lock();
+        let has_room = || {
+            let unsynced = self.inbox.lock().bytes;
+            self.log.has_room(unsynced.saturating_add(len))
+        };
+        let mut before = None;
+        while !has_room() {
+            let pending = self.log.pending();
+            if before == Some(pending) {
+                // All that is left is being written.
+                return Err(NotQueued::Full);
+            }
+            before = Some(pending);
+            self.drop_oldest_file()
+                .map_err(|error| NotQueued::Stuck(error.to_string()))?;
+        }
+        drop(order);
+        self.available.notify_one();
+        self.freed.notify_waiters();
+        Ok(())
+    }
+
+    fn drop_oldest_file(self: &Arc<Self>) -> std::io::Result<()> {
+        let mut dropped = 0;
+        let mut records = 0u64;
+        loop {
+            self.caught_up.store(false, Ordering::Release);
+            let found = self.log.read_oldest_file(CHUNK)?;
+            if found.is_empty() {
+                break;
+            }
+            for item in found {
+                match item {
+                    Found::Record { sequence, payload } => {
+                        dropped += payload::items(&payload);
+                        records += 1;
+                        self.log.acknowledge(sequence);
+                    }
+                    Found::Damage(_) => self.take_in(item),
+                }
+            }
+        }
+        self.metrics.dropped(self.signal, dropped);
+        // What is being sent is in memory and may yet arrive; it is counted when it does not.
+        let released = self.log.release_oldest();
+        let mut unsent = Vec::new();
+        {
+            let mut ready = self.ready.lock();
+            while let Some(part) = ready.pop_front_if(|part| {
+                part.sequence()
+                    .is_some_and(|sequence| released.contains(&sequence))
+            }) {
+                unsent.push(part);
+            }
+        }
+        let waiting: usize = unsent.iter().map(|part| part.batch.items()).sum();
+        drop(unsent);
+        self.log.save()?;
+        self.reporter.dropped(
+            self.signal,
+            dropped.saturating_add(waiting),
+            records,
+            "the queue on disk is full",
+        );
+        Ok(())
     }
 
     fn next_part(self: &Arc<Self>) -> Option<Part> {

@@ -25,9 +25,10 @@
 //! - *An attempt fails for now* (or takes longer than `timeout`): the identical bytes are sent again after the longer of the back-off
 //!   and the server's own delay. Other requests go on meanwhile, `num_consumers` at once.
 //! - *Refused for good*: when the request was put together from several segments, each is sent alone, so that one
-//!   bad piece costs only itself; what is refused then is counted by reason.
+//!   bad piece costs only itself; what is refused then is counted by reason, and kept with it where `dead_letters` is set.
 //! - *Too large*: sent in halves; a single item that is too large counts as refused.
-//! - *The queue is full*: the sender is told to come back (`RESOURCE_EXHAUSTED` with a delay), or waits when `block_on_overflow` is set.
+//! - *The queue is full* (in its sizer's unit, or in bytes): the sender is told to come back (`RESOURCE_EXHAUSTED` with a
+//!   delay), or waits when `block_on_overflow` is set; with `overflow: drop_oldest` the oldest data goes instead, counted.
 //! - *The disk is full or fails*: the same; it recovers by itself. Never a memory queue in place of the disk's.
 //! - *Shutdown*: new data is refused retryably, everything queued in memory gets an attempt; what memory still holds at the deadline is
 //!   counted as lost, and told in one line. The disk keeps its content (and is drained for a short while if that works).
@@ -35,6 +36,7 @@
 mod backoff;
 mod compression;
 mod courier;
+mod dead_letters;
 mod delivery;
 mod disk;
 mod grouping;
@@ -42,6 +44,7 @@ mod memory;
 mod metrics;
 pub mod otlp;
 mod part;
+pub mod queues;
 mod report;
 mod sink;
 

@@ -24,28 +24,37 @@ pub(crate) fn size(sizer: Sizer, batch: &Batch) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Room {
     capacity: u64,
-    used: Mutex<u64>,
+    /// Of bytes, whatever else is counted.
+    bytes_capacity: u64,
+    used: Mutex<Used>,
     freed: Notify,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Used {
+    size: u64,
+    bytes: u64,
 }
 
 /// A share of the room, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     room: Arc<Room>,
-    size: u64,
+    share: Used,
 }
 
 impl Room {
-    pub(crate) fn new(capacity: u64) -> Arc<Self> {
+    pub(crate) fn new(capacity: u64, bytes_capacity: u64) -> Arc<Self> {
         Arc::new(Self {
             capacity,
-            used: Mutex::new(0),
+            bytes_capacity,
+            used: Mutex::default(),
             freed: Notify::new(),
         })
     }
 
     pub(crate) fn used(&self) -> u64 {
-        *self.used.lock()
+        self.used.lock().size
     }
 
     pub(crate) fn capacity(&self) -> u64 {
@@ -53,26 +62,29 @@ impl Room {
     }
 
     /// A share, when there is room. An empty queue takes a batch of any size, since it is in memory anyway.
-    pub(crate) fn try_take(self: &Arc<Self>, size: u64) -> Option<Permit> {
+    pub(crate) fn try_take(self: &Arc<Self>, size: u64, bytes: u64) -> Option<Permit> {
         let mut used = self.used.lock();
-        let after = used.saturating_add(size);
-        if *used > 0 && after > self.capacity {
+        let after = Used {
+            size: used.size.saturating_add(size),
+            bytes: used.bytes.saturating_add(bytes),
+        };
+        if used.size > 0 && (after.size > self.capacity || after.bytes > self.bytes_capacity) {
             return None;
         }
         *used = after;
         Some(Permit {
             room: Arc::clone(self),
-            size,
+            share: Used { size, bytes },
         })
     }
 
     /// Waits for a share.
-    pub(crate) async fn take(self: &Arc<Self>, size: u64) -> Permit {
+    pub(crate) async fn take(self: &Arc<Self>, size: u64, bytes: u64) -> Permit {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            if let Some(permit) = self.try_take(size) {
+            if let Some(permit) = self.try_take(size, bytes) {
                 return permit;
             }
             freed.await;
@@ -83,7 +95,8 @@ impl Room {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut used = self.room.used.lock();
-        *used = used.saturating_sub(self.size);
+        used.size = used.size.saturating_sub(self.share.size);
+        used.bytes = used.bytes.saturating_sub(self.share.bytes);
         drop(used);
         self.room.freed.notify_waiters();
     }
@@ -126,6 +139,11 @@ impl MemoryQueue {
                 () = tasks.stopping() => {}
             }
         }
+    }
+
+    /// The oldest part that nobody sends yet.
+    pub(crate) fn take_oldest(&self) -> Option<Part> {
+        self.parts.lock().pop_front()
     }
 
     /// Drops everything, which tells whoever waits.

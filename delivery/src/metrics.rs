@@ -14,6 +14,10 @@ pub(crate) struct Metrics {
     traces: PerSignal,
     rejected: Counter<u64>,
     damaged: Counter<u64>,
+    damaged_records: Counter<u64>,
+    dropped: Counter<u64>,
+    dead_letters: Counter<u64>,
+    dead_letters_dropped: Counter<u64>,
     in_flight: UpDownCounter<i64>,
 }
 
@@ -30,6 +34,10 @@ pub(crate) fn items_name(signal: Signal) -> &'static str {
         Signal::Metrics => "metric_points",
         Signal::Traces => "spans",
     }
+}
+
+fn data_type(signal: Signal) -> KeyValue {
+    KeyValue::new("data_type", signal.as_str())
 }
 
 fn count(items: usize) -> u64 {
@@ -76,6 +84,30 @@ impl Metrics {
                 )
                 .with_unit("By")
                 .build(),
+            damaged_records: meter
+                .u64_counter("corten_exporter_queue_damaged_records")
+                .with_description(
+                    "Number of damaged places of the queue on disk; each has cost one record unless several in a row are damaged",
+                )
+                .build(),
+            dropped: meter
+                .u64_counter("corten_exporter_queue_dropped_items")
+                .with_description(
+                    "Number of items that the full queue dropped for newer ones (overflow: drop_oldest)",
+                )
+                .build(),
+            dead_letters: meter
+                .u64_counter("corten_exporter_dead_letters_items")
+                .with_description(
+                    "Number of items that the destination refused for good and that are kept as dead letters",
+                )
+                .build(),
+            dead_letters_dropped: meter
+                .u64_counter("corten_exporter_dead_letters_dropped_items")
+                .with_description(
+                    "Number of items of dead letters that were dropped for newer ones or could not be written",
+                )
+                .build(),
             in_flight: meter
                 .i64_up_down_counter("otelcol_exporter_in_flight_requests")
                 .with_description("Number of requests that wait for the destination's answer")
@@ -115,6 +147,34 @@ impl Metrics {
 
     pub(crate) fn damaged(&self, bytes: u64) {
         self.damaged.add(bytes, &self.own);
+        self.damaged_records.add(1, &self.own);
+    }
+
+    /// The end of a write that was never answered: bytes, but no record.
+    pub(crate) fn torn(&self, bytes: u64) {
+        self.damaged.add(bytes, &self.own);
+    }
+
+    /// Gave way to newer data; counts as not sent, too.
+    pub(crate) fn dropped(&self, signal: Signal, items: usize) {
+        self.send_failed(signal, items);
+        self.dropped_early(signal, items);
+    }
+
+    /// The same of what is counted as not sent elsewhere.
+    pub(crate) fn dropped_early(&self, signal: Signal, items: usize) {
+        self.dropped
+            .add(count(items), &[self.exporter.clone(), data_type(signal)]);
+    }
+
+    pub(crate) fn dead_letters(&self, signal: Signal, items: usize) {
+        self.dead_letters
+            .add(count(items), &[self.exporter.clone(), data_type(signal)]);
+    }
+
+    pub(crate) fn dead_letters_dropped(&self, signal: Signal, items: usize) {
+        self.dead_letters_dropped
+            .add(count(items), &[self.exporter.clone(), data_type(signal)]);
     }
 
     /// Counts a request as under way until the result is dropped.
@@ -130,10 +190,7 @@ impl Metrics {
         unit: &'static str,
         read: impl Fn() -> Option<(u64, u64)> + Send + Sync + Clone + 'static,
     ) {
-        let attributes = [
-            self.exporter.clone(),
-            KeyValue::new("data_type", signal.as_str()),
-        ];
+        let attributes = [self.exporter.clone(), data_type(signal)];
         let (of_size, of_capacity) = (read.clone(), read);
         let for_capacity = attributes.clone();
         let clamp = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);

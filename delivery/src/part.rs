@@ -18,6 +18,8 @@ use crate::metrics::Metrics;
 pub(crate) struct Failure {
     pub(crate) retryable: bool,
     pub(crate) status: Status,
+    /// A label for metrics, of what was refused for good.
+    pub(crate) reason: &'static str,
     pub(crate) after: Option<Duration>,
     pub(crate) message: Arc<str>,
     pub(crate) data: Data,
@@ -28,6 +30,7 @@ impl Failure {
         Self {
             retryable: true,
             status: Status::UNAVAILABLE,
+            reason: "stopped",
             after: None,
             message: "shut down before it was delivered".into(),
             data,
@@ -129,7 +132,14 @@ impl Drop for Ticket {
         match self.origin.take() {
             // What could not be delivered now stays on the disk.
             Some(Origin::Disk(ticket)) if undelivered.clone().count() == 0 => ticket.done(),
-            Some(Origin::Disk(_)) => {}
+            Some(Origin::Disk(ticket)) if ticket.is_kept() => {}
+            // It was dropped for newer data while it was on its way.
+            Some(Origin::Disk(_)) => {
+                for failure in undelivered {
+                    self.metrics
+                        .dropped(failure.data.signal(), failure.data.items());
+                }
+            }
             Some(Origin::Waiting(caller)) => {
                 for failure in undelivered {
                     self.metrics
@@ -178,6 +188,26 @@ impl Part {
             self.batch.with_data(first),
             Arc::clone(&self.ticket),
         ))
+    }
+
+    /// Its number on the disk.
+    pub(crate) fn sequence(&self) -> Option<u64> {
+        match &self.ticket.origin {
+            Some(Origin::Disk(ticket)) => Some(ticket.sequence()),
+            _ => None,
+        }
+    }
+
+    /// It gives way to newer data. Nothing is lost where somebody waits: who does sends it again.
+    pub(crate) fn give_way(self) -> usize {
+        let lost = match self.ticket.origin {
+            Some(Origin::Answered(_)) => self.batch.items(),
+            _ => 0,
+        };
+        let mut failure = Failure::stopped(self.batch.data.clone());
+        failure.message = "dropped from the full sending queue for newer data".into();
+        self.settle([failure]);
+        lost
     }
 
     /// Whether it lies on the disk.

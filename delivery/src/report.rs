@@ -135,6 +135,31 @@ impl Reporter {
         }
     }
 
+    /// Data gave way to newer data.
+    pub(crate) fn dropped(&self, signal: Signal, items: usize, records: u64, why: &str) {
+        if let Some(suppressed) = self.may_tell("dropped") {
+            tracing::error!(
+                exporter = self.exporter,
+                records,
+                suppressed,
+                "{items} {} dropped, the oldest first: {why}",
+                items_name(signal),
+            );
+        }
+    }
+
+    /// What was refused for good could not be kept.
+    pub(crate) fn letter_lost(&self, directory: &str, error: &str) {
+        if let Some(suppressed) = self.may_tell("dead_letters") {
+            tracing::error!(
+                exporter = self.exporter,
+                directory,
+                suppressed,
+                "dead letters can't be written: {error}; what the backend refuses for good is lost",
+            );
+        }
+    }
+
     /// The disk queue does not work.
     pub(crate) fn disk_failed(&self, directory: &str, error: &str) {
         self.fails(format!("{directory}: {error}"));

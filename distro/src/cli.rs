@@ -29,6 +29,82 @@ pub(crate) enum Command {
     Components(FormatArgs),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
+    /// Look at queues on disk and at dead letters; send these again, or drop them
+    Queue(QueueArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct QueueArgs {
+    #[command(subcommand)]
+    pub(crate) action: QueueAction,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum QueueAction {
+    /// What waits, per exporter and signal; also beside a running agent
+    Ls {
+        #[command(flatten)]
+        storage: StorageArgs,
+        /// YAML or JSON instead of a table
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// The records of one exporter, oldest first; also beside a running agent
+    Show {
+        #[command(flatten)]
+        which: QueueOf,
+        /// Dead letters, with their reasons, instead of what waits
+        #[arg(long)]
+        dead_letters: bool,
+        /// Show at most so many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u64,
+        /// Show the telemetry too, as OTLP/JSON
+        #[arg(long)]
+        data: bool,
+    },
+    /// Put dead letters back into the exporter's queue; the agent must not run
+    Retry {
+        #[command(flatten)]
+        which: QueueOf,
+        /// Up to this number, as `show` tells it; all of them without
+        #[arg(long, value_name = "NUMBER")]
+        last: Option<u64>,
+    },
+    /// Throw away what waits, or dead letters; the agent must not run
+    Drop {
+        #[command(flatten)]
+        which: QueueOf,
+        /// Dead letters instead of what waits
+        #[arg(long)]
+        dead_letters: bool,
+        /// Up to this number, as `show` tells it
+        #[arg(long, value_name = "NUMBER", required_unless_present = "all")]
+        last: Option<u64>,
+        /// Everything
+        #[arg(long, conflicts_with = "last")]
+        all: bool,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct QueueOf {
+    /// The exporter, as in otlp_grpc/tempo
+    pub(crate) exporter: String,
+    /// Only this signal: logs, metrics or traces
+    #[arg(long)]
+    pub(crate) signal: Option<String>,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StorageArgs {
+    /// The directory of a file_storage; without it and without --config /var/lib/corten
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Vec<std::path::PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 #[derive(Args, Clone, Debug, Default)]

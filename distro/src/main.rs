@@ -5,6 +5,7 @@ mod cli;
 mod components;
 mod logging;
 mod print;
+mod queue;
 #[cfg(test)]
 mod reference;
 mod setup;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Some(Command::PrintConfig(args)) => print::config(&args),
         Some(Command::Components(args)) => print::components(args.format),
         Some(Command::Schema) => print::schema(),
+        Some(Command::Queue(args)) => queue::run(&args.action),
     };
     match outcome {
         Ok(code) => code,

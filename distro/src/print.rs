@@ -99,7 +99,7 @@ pub(crate) fn schema() -> anyhow::Result<ExitCode> {
 }
 
 /// Writes to standard output. Whoever reads may stop reading (`| head`): that is no error.
-fn write(text: &str) -> anyhow::Result<ExitCode> {
+pub(crate) fn write(text: &str) -> anyhow::Result<ExitCode> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),

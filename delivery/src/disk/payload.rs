@@ -105,6 +105,19 @@ pub(crate) fn encode(batch: &Batch) -> Vec<Bytes> {
     parts
 }
 
+/// The items of a record, as counted when it came in, without reading the rest; 0 of what is no record.
+pub(crate) fn items(bytes: &[u8]) -> usize {
+    let items = bytes.get(4..8).and_then(|four| four.first_chunk::<4>());
+    let items = items.map_or(0, |four| u32::from_le_bytes(*four));
+    usize::try_from(items).unwrap_or(usize::MAX)
+}
+
+/// When a record was accepted, ns since 1970; 0 of what is no record.
+pub(crate) fn accepted(bytes: &[u8]) -> u64 {
+    let nanos = bytes.get(8..16).and_then(|eight| eight.first_chunk::<8>());
+    nanos.map_or(0, |eight| u64::from_le_bytes(*eight))
+}
+
 /// The batch of a record. Everything is checked, also the telemetry.
 pub(crate) fn decode(mut bytes: Bytes) -> Result<Batch, Unreadable> {
     let length = |_| Unreadable::Length;

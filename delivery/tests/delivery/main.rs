@@ -8,8 +8,10 @@
 )]
 
 mod arrange;
+mod dead_letters;
 mod disk;
 mod kill;
 mod memory;
+mod overflow;
 mod retry;
 mod shutdown;
