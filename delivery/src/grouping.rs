@@ -12,7 +12,7 @@ use crate::memory::size;
 use crate::part::Part;
 
 /// Bytes of open groups beyond which the oldest goes, full or not.
-const HELD: u64 = 64 << 20;
+const HELD: u64 = 32 << 20;
 
 /// How to group.
 #[derive(Debug, Clone)]

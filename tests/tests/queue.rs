@@ -263,3 +263,48 @@ fn what_is_refused_for_good_can_be_seen_and_sent_again() {
     all_arrive(&sink, &BTreeSet::from(["poison".to_owned()]));
     assert!(agent.stop().success());
 }
+
+#[test]
+fn a_full_disk_holds_senders_off_and_recovers_without_a_restart() {
+    let root = tempfile::tempdir().unwrap();
+    let (port, admin) = (free_port(), free_port());
+    let sink = OtlpSink::start();
+    sink.down(true);
+    let text = config(
+        &root.path().join("q"),
+        port,
+        admin,
+        sink.port(),
+        "num_consumers: 2",
+    );
+    let mut agent = Command::yaml(&text)
+        .small_disk(root.path(), "8m", false)
+        .start();
+    let mut wanted = BTreeSet::new();
+    let refused = (0..1000).find_map(|index: u32| {
+        let name = index.to_string();
+        match export_traces(port, request(&name, 200_000)) {
+            Ok(()) => {
+                wanted.insert(name);
+                None
+            }
+            Err(status) => Some(status),
+        }
+    });
+    let refused = refused.unwrap();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
+    assert!(!refused.details().is_empty(), "with RetryInfo");
+    assert!(wanted.len() > 20, "{}", wanted.len());
+    agent.wait_for_line("the queue can't be written");
+    sink.down(false);
+    all_arrive(&sink, &wanted);
+    for index in 0..60 {
+        let name = format!("again {index}");
+        wait_for("room", SOON, || {
+            export_traces(port, request(&name, 200_000)).ok()
+        });
+        wanted.insert(name);
+    }
+    all_arrive(&sink, &wanted);
+    assert!(agent.stop().success());
+}

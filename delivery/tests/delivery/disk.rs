@@ -219,6 +219,7 @@ async fn a_damaged_record_costs_itself_and_a_torn_tail_nothing() {
         .until("the new one", |bench| bench.sent() == 20)
         .await;
     assert!(second.metric("corten_exporter_queue_damaged_bytes") > 0);
+    assert_eq!(second.metric("corten_exporter_queue_damaged_records"), 1);
     second.delivery.shutdown().await;
 }
 
