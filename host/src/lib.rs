@@ -34,6 +34,7 @@ pub mod loadavg;
 pub mod meminfo;
 pub mod mounts;
 pub mod netdev;
+pub mod netlink;
 pub mod processes;
 mod roots;
 pub mod scan;

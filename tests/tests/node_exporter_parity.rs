@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use corten_tests::{Child, Command, Metrics, Peer, case, free_port, get, peer, scrape, wait_for};
 
 /// Those that both have, the ones that are off by default among them.
-const COLLECTORS: [&str; 53] = [
+const COLLECTORS: [&str; 55] = [
     "arp",
     "bcache",
     "bonding",
@@ -42,6 +42,7 @@ const COLLECTORS: [&str; 53] = [
     "netclass",
     "netdev",
     "netstat",
+    "network_route",
     "nfs",
     "nfsd",
     "nvme",
@@ -49,6 +50,7 @@ const COLLECTORS: [&str; 53] = [
     "powersupplyclass",
     "pressure",
     "processes",
+    "qdisc",
     "rapl",
     "schedstat",
     "selinux",
@@ -183,6 +185,26 @@ const CHANGES: &[(Change, &str)] = &[
     (
         Label("node_network_info", "adminstate"),
         "1.6: whether somebody wants the interface up",
+    ),
+    (
+        Label("node_processes_state", "state"),
+        "a state that a process is in now and then is there now and then",
+    ),
+    (
+        Values("node_processes_state"),
+        "a state that a process is in now and then is there now and then",
+    ),
+    (
+        Label("node_processes_threads_state", "thread_state"),
+        "a state that a thread is in now and then is there now and then",
+    ),
+    (
+        Values("node_processes_threads_state"),
+        "a state that a thread is in now and then is there now and then",
+    ),
+    (
+        Label("node_tcp_connection_states", "state"),
+        "a state that a connection is in now and then is there now and then",
     ),
     (
         Values("node_tcp_connection_states"),

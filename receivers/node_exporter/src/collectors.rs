@@ -35,6 +35,7 @@ mod meminfo_numa;
 mod netclass;
 mod netdev;
 mod netstat;
+mod network_route;
 mod nfs;
 mod nfsd;
 mod nvme;
@@ -43,6 +44,7 @@ mod os;
 mod powersupplyclass;
 mod pressure;
 mod processes;
+mod qdisc;
 mod rapl;
 mod schedstat;
 mod selinux;
@@ -107,6 +109,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("netclass", netclass::make, true),
     ("netdev", netdev::make, true),
     ("netstat", netstat::make, true),
+    ("network_route", network_route::make, false),
     ("nfs", nfs::make, true),
     ("nfsd", nfsd::make, true),
     ("nvme", nvme::make, true),
@@ -115,6 +118,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("powersupplyclass", powersupplyclass::make, true),
     ("pressure", pressure::make, true),
     ("processes", processes::make, false),
+    ("qdisc", qdisc::make, false),
     ("rapl", rapl::make, true),
     ("schedstat", schedstat::make, true),
     ("selinux", selinux::make, true),
@@ -176,6 +180,7 @@ pub(crate) const NAMES: &[&str] = &[
     "netclass",
     "netdev",
     "netstat",
+    "network_route",
     "nfs",
     "nfsd",
     "nvme",
@@ -184,6 +189,7 @@ pub(crate) const NAMES: &[&str] = &[
     "powersupplyclass",
     "pressure",
     "processes",
+    "qdisc",
     "rapl",
     "schedstat",
     "selinux",
@@ -212,7 +218,7 @@ pub(crate) const NAMES: &[&str] = &[
 /// Collectors of node_exporter for Linux that are not here.
 #[rustfmt::skip]
 pub(crate) const ELSEWHERE: &[&str] = &[
-    "drbd", "ethtool", "logind", "mountstats", "network_route", "ntp", "pcidevice", "perf", "qdisc", "runit", "supervisord", "systemd", "timex", "wifi",
+    "drbd", "ethtool", "logind", "mountstats", "ntp", "pcidevice", "perf", "runit", "supervisord", "systemd", "timex", "wifi",
 ];
 
 /// Whether a collector runs when nobody says so.

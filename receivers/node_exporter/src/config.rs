@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) netstat: Netstat,
     /// The collector `powersupplyclass`.
     pub(crate) powersupply: Powersupply,
+    /// The collector `qdisc`.
+    pub(crate) qdisc: Devices,
     /// The collector `rapl`.
     pub(crate) rapl: Rapl,
     /// The collector `slabinfo`.
@@ -119,7 +121,7 @@ pub(crate) struct Cpu {
 }
 
 /// Which devices are reported. For `diskstats`, partitions, RAM disks and loop devices are left out
-/// unless either expression is set; for `netdev` no interface is.
+/// unless either expression is set; for `netdev` and `qdisc` no interface is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Devices {
@@ -418,6 +420,7 @@ impl Default for Config {
             netdev: Devices::default(),
             netstat: Netstat::default(),
             powersupply: Powersupply::default(),
+            qdisc: Devices::default(),
             rapl: Rapl::default(),
             slabinfo: Slabinfo::default(),
             stat: Stat::default(),
@@ -563,6 +566,7 @@ impl Check for Config {
         self.diskstats.check(&mut at.section("diskstats"));
         self.filesystem.check(&mut at.section("filesystem"));
         self.netdev.check(&mut at.section("netdev"));
+        self.qdisc.check(&mut at.section("qdisc"));
     }
 }
 

@@ -1,0 +1,202 @@
+//! Asking the kernel's network for lists: `NETLINK_ROUTE` (rtnetlink(7)).
+//!
+//! A request for a dump is answered with messages of one type, each a fixed head and attributes.
+//! Only what is asked for here is taken apart; bytes that make no sense end the list.
+
+use std::io;
+use std::path::Path;
+
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
+};
+
+use crate::HostError;
+
+/// `RTM_GETROUTE`.
+pub const ROUTES: u16 = 26;
+/// `RTM_GETQDISC`.
+pub const QDISCS: u16 = 38;
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+/// `NLM_F_REQUEST | NLM_F_DUMP`
+const DUMP: u16 = 0x301;
+/// Bytes of a message's own head.
+const HEAD: usize = 16;
+
+/// Shows every message of a dump without its netlink head. `head` is what the request itself has
+/// to say: zeros for everything.
+///
+/// # Errors
+///
+/// The kernel refuses, or has no such list.
+pub fn dump(request: u16, head: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), HostError> {
+    ask(request, head, show).map_err(|source| HostError::read(Path::new("netlink"), source))
+}
+
+fn ask(request: u16, head: &[u8], show: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    let socket = socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        // `NETLINK_ROUTE` is the protocol 0.
+        None,
+    )?;
+    let kernel = SocketAddrNetlink::new(0, 0);
+    bind(&socket, &kernel)?;
+    let length = u32::try_from(HEAD + head.len()).unwrap_or(u32::MAX);
+    let mut message = Vec::with_capacity(HEAD + head.len());
+    message.extend_from_slice(&length.to_ne_bytes());
+    message.extend_from_slice(&request.to_ne_bytes());
+    message.extend_from_slice(&DUMP.to_ne_bytes());
+    // The number of the request, and the sender, whom the kernel fills in.
+    message.extend_from_slice(&1u32.to_ne_bytes());
+    message.extend_from_slice(&0u32.to_ne_bytes());
+    message.extend_from_slice(head);
+    sendto(&socket, &message, SendFlags::empty(), &kernel)?;
+    // The kernel never makes a part of a dump larger than this.
+    let mut buffer = vec![0u8; 32 << 10];
+    loop {
+        let (count, _) = recv(&socket, &mut *buffer, RecvFlags::empty())?;
+        if count == 0 || messages(buffer.get(..count).unwrap_or_default(), show)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Shows the messages of one answer; whether it was the last one.
+fn messages(mut answer: &[u8], show: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+    while let (Some(length), Some(kind)) = (number32(answer, 0), number16(answer, 4)) {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let Some(body) = answer.get(HEAD..length) else {
+            return Ok(true);
+        };
+        match kind {
+            NLMSG_DONE => return Ok(true),
+            NLMSG_ERROR => {
+                let code = number32(body, 0).unwrap_or(0).cast_signed();
+                return Err(io::Error::from_raw_os_error(code.saturating_neg()));
+            }
+            _ => show(body),
+        }
+        answer = answer.get(aligned(length)..).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+fn aligned(length: usize) -> usize {
+    length.saturating_add(3) & !3
+}
+
+/// The attributes in `bytes`: their types and contents.
+pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let length = usize::from(number16(rest, 0)?);
+        // The highest bits say how the content is written.
+        let kind = number16(rest, 2)? & 0x3fff;
+        let content = rest.get(4..length)?;
+        rest = rest.get(aligned(length)..).unwrap_or_default();
+        Some((kind, content))
+    })
+}
+
+/// The number of two bytes at `at`, in the host's order.
+#[must_use]
+pub fn number16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The number of four bytes at `at`.
+#[must_use]
+pub fn number32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The number of eight bytes at `at`.
+#[must_use]
+pub fn number64(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The names of network interfaces by their number, looked up once each.
+#[derive(Debug, Default)]
+pub struct InterfaceNames(std::collections::HashMap<u32, String>);
+
+impl InterfaceNames {
+    /// The name of the interface `index`; empty when it is gone.
+    pub fn of(&mut self, index: u32) -> &str {
+        self.0.entry(index).or_insert_with(|| {
+            let socket = socket_with(
+                AddressFamily::UNIX,
+                SocketType::DGRAM,
+                SocketFlags::CLOEXEC,
+                None,
+            );
+            socket
+                .ok()
+                .and_then(|socket| rustix::net::netdevice::index_to_name(&socket, index).ok())
+                .unwrap_or_default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_aligned() {
+        let mut bytes = Vec::new();
+        for (kind, content) in [(1u16, &b"abc"[..]), (7, b"1234")] {
+            bytes.extend_from_slice(&u16::try_from(4 + content.len()).unwrap().to_ne_bytes());
+            bytes.extend_from_slice(&kind.to_ne_bytes());
+            bytes.extend_from_slice(content);
+            bytes.resize(aligned(bytes.len()), 0);
+        }
+        let all: Vec<_> = attributes(&bytes).collect();
+        assert_eq!(all, [(1, &b"abc"[..]), (7, b"1234")]);
+        // Cut off anywhere, there is less of it and no panic; a length of 0 ends it.
+        for end in 0..bytes.len() {
+            assert!(attributes(&bytes[..end]).count() <= 2);
+        }
+        assert_eq!(attributes(&[0; 8]).count(), 0);
+    }
+
+    #[test]
+    fn answers_end_or_fail() {
+        let message = |kind: u16, body: &[u8]| {
+            let mut bytes = u32::try_from(HEAD + body.len())
+                .unwrap()
+                .to_ne_bytes()
+                .to_vec();
+            bytes.extend_from_slice(&kind.to_ne_bytes());
+            bytes.resize(HEAD, 0);
+            bytes.extend_from_slice(body);
+            bytes
+        };
+        let mut shown = 0;
+        let answer = [message(24, b"1234"), message(NLMSG_DONE, b"")].concat();
+        assert!(messages(&answer, &mut |_| shown += 1).unwrap());
+        assert_eq!(shown, 1);
+        assert!(!messages(&message(24, b""), &mut |_| {}).unwrap());
+        let refused = message(NLMSG_ERROR, &(-1i32).to_ne_bytes());
+        assert_eq!(
+            messages(&refused, &mut |_| {}).unwrap_err().raw_os_error(),
+            Some(1)
+        );
+        // A length that leads nowhere ends the list.
+        assert!(messages(&[255; 20], &mut |_| {}).unwrap());
+        assert!(messages(&[0; 20], &mut |_| {}).unwrap());
+    }
+
+    #[test]
+    fn the_kernel_answers() {
+        let mut routes = 0;
+        dump(ROUTES, &[0; 12], &mut |_| routes += 1).unwrap();
+        let mut names = InterfaceNames::default();
+        assert_eq!(names.of(u32::MAX), "");
+        assert_eq!(names.of(1), "lo");
+    }
+}
