@@ -47,7 +47,7 @@ pub(crate) struct Config {
     /// The collector `netclass`.
     pub(crate) netclass: Netclass,
     /// The collector `netdev`.
-    pub(crate) netdev: Devices,
+    pub(crate) netdev: Netdev,
     /// The collector `netstat`.
     pub(crate) netstat: Netstat,
     /// The collector `powersupplyclass`.
@@ -121,7 +121,7 @@ pub(crate) struct Cpu {
 }
 
 /// Which devices are reported. For `diskstats`, partitions, RAM disks and loop devices are left out
-/// unless either expression is set; for `netdev` and `qdisc` no interface is.
+/// unless either expression is set; for `qdisc` no interface is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Devices {
@@ -269,6 +269,39 @@ pub(crate) struct Netclass {
     pub(crate) ignored_devices: Regex,
     /// Whether the speed of interfaces that do not know theirs is left out, and not -125000.
     pub(crate) ignore_invalid_speed: bool,
+    /// Accepted for files written for node_exporter; only `false`, its default, is there.
+    pub(crate) netlink: bool,
+}
+
+/// Settings of the collector `netdev`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Netdev {
+    /// Devices that match are left out.
+    pub(crate) device_exclude: Option<Regex>,
+    /// Only devices that match are reported. Cannot be set together with `device_exclude`.
+    pub(crate) device_include: Option<Regex>,
+    /// Accepted for files written for node_exporter. The answer is the same either way.
+    pub(crate) netlink: bool,
+    /// Accepted for files written for node_exporter; only `false`, its default, is there.
+    pub(crate) address_info: bool,
+    /// Accepted for files written for node_exporter; only `false`, its default, is there.
+    pub(crate) label_ifalias: bool,
+    /// Accepted for files written for node_exporter; only `false`, its default, is there.
+    pub(crate) enable_detailed_metrics: bool,
+}
+
+impl Default for Netdev {
+    fn default() -> Self {
+        Self {
+            device_exclude: None,
+            device_include: None,
+            netlink: true,
+            address_info: false,
+            label_ifalias: false,
+            enable_detailed_metrics: false,
+        }
+    }
 }
 
 /// Settings of the collector `netstat`.
@@ -369,6 +402,7 @@ impl Default for Netclass {
         Self {
             ignored_devices: constant("^$"),
             ignore_invalid_speed: false,
+            netlink: false,
         }
     }
 }
@@ -417,7 +451,7 @@ impl Default for Config {
             interrupts: Interrupts::default(),
             ipvs: Ipvs::default(),
             netclass: Netclass::default(),
-            netdev: Devices::default(),
+            netdev: Netdev::default(),
             netstat: Netstat::default(),
             powersupply: Powersupply::default(),
             qdisc: Devices::default(),
@@ -565,7 +599,29 @@ impl Check for Config {
         }
         self.diskstats.check(&mut at.section("diskstats"));
         self.filesystem.check(&mut at.section("filesystem"));
-        self.netdev.check(&mut at.section("netdev"));
+        exclusive(
+            &mut at.section("netdev"),
+            ("device_exclude", self.netdev.device_exclude.is_some()),
+            ("device_include", self.netdev.device_include.is_some()),
+        );
+        let elsewhere = [
+            ("address_info", self.netdev.address_info),
+            ("label_ifalias", self.netdev.label_ifalias),
+            (
+                "enable_detailed_metrics",
+                self.netdev.enable_detailed_metrics,
+            ),
+        ];
+        for (field, _) in elsewhere.into_iter().filter(|(_, wanted)| *wanted) {
+            at.section("netdev")
+                .field(field)
+                .error("is not in Corten yet, set it to false");
+        }
+        if self.netclass.netlink {
+            at.section("netclass")
+                .field("netlink")
+                .error("is not in Corten yet, set it to false");
+        }
         self.qdisc.check(&mut at.section("qdisc"));
     }
 }

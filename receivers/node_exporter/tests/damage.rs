@@ -106,7 +106,7 @@ fn all_files() -> Vec<(PathBuf, Vec<u8>)> {
 const SHARED: [&str; 4] = ["cpu", "stat", "sysctl", "processes"];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// One bad file costs one collector, or those that read it together.
     #[test]

@@ -192,7 +192,7 @@ fn wrong_settings_are_explained() {
         "collection_interval: 0s\n\
          collectors: {enable: [runit, memifno], disable: [ntp, cpuu]}\n\
          filesystem: {mount_points_exclude: a, mount_points_include: b, stat_workers: 0}\n\
-         netdev: {device_exclude: '('}\n\
+         netdev: {device_exclude: '(', label_ifalias: true}\n\
          diskstats: {device_exclud: x}\n",
         expect![[r#"
             config:1:22: receivers::node_exporter: collection_interval must be greater than zero
@@ -202,6 +202,7 @@ fn wrong_settings_are_explained() {
             config:3:61: receivers::node_exporter::filesystem: mount_points_include cannot be set together with mount_points_exclude
             config:3:78: receivers::node_exporter::filesystem: stat_workers must be greater than zero
             config:4:26: receivers::node_exporter::netdev::device_exclude: expected a regular expression, found '(': unclosed group
+            config:4:46: receivers::node_exporter::netdev: label_ifalias is not in Corten yet, set it to false
             config:5:13: receivers::node_exporter::diskstats: unknown field 'device_exclud', did you mean 'device_exclude'?"#]],
     );
 }
