@@ -23,6 +23,54 @@ pub(crate) struct Args {
     peer: std::path::PathBuf,
 }
 
+/// The collectors that both run by default.
+const COLLECTORS: [&str; 44] = [
+    "arp",
+    "bcache",
+    "bonding",
+    "btrfs",
+    "conntrack",
+    "cpu",
+    "cpufreq",
+    "diskstats",
+    "dmi",
+    "edac",
+    "entropy",
+    "fibrechannel",
+    "filefd",
+    "filesystem",
+    "hwmon",
+    "infiniband",
+    "ipvs",
+    "loadavg",
+    "mdadm",
+    "meminfo",
+    "netclass",
+    "netdev",
+    "netstat",
+    "nfs",
+    "nfsd",
+    "nvme",
+    "os",
+    "powersupplyclass",
+    "pressure",
+    "rapl",
+    "schedstat",
+    "selinux",
+    "sockstat",
+    "softnet",
+    "stat",
+    "tapestats",
+    "textfile",
+    "thermal_zone",
+    "time",
+    "udp_queues",
+    "uname",
+    "vmstat",
+    "xfs",
+    "zfs",
+];
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (mut ours, mut theirs, mut peaks) = (vec![], vec![], vec![]);
     let mut samples = (0, 0);
@@ -30,10 +78,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let port = free_port()?;
         let agent = Process::corten(&format!(
             "
-receivers: {{node_exporter: }}
+receivers: {{node_exporter: {{collectors: {{disable_defaults: true, enable: [{}]}}}}}}
 exporters: {{prometheus: {{endpoint: '127.0.0.1:{port}'}}}}
 service: {{pipelines: {{metrics: {{receivers: [node_exporter], exporters: [prometheus]}}}}}}
-"
+",
+            COLLECTORS.join(", ")
         ))?;
         let (cpu, count) = measure(&agent, port, args.scrapes)?;
         ours.push(cpu);
@@ -42,20 +91,10 @@ service: {{pipelines: {{metrics: {{receivers: [node_exporter], exporters: [prome
         let port = free_port()?;
         let mut command = Command::new(&args.peer);
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
-        // The collectors that the agent has.
+        // Debian's looks into a folder of its own.
+        command.arg("--collector.textfile.directory=");
         command.arg("--collector.disable-defaults");
-        for name in [
-            "cpu",
-            "diskstats",
-            "filesystem",
-            "loadavg",
-            "meminfo",
-            "netdev",
-            "stat",
-            "time",
-            "uname",
-            "vmstat",
-        ] {
+        for name in COLLECTORS {
             command.arg(format!("--collector.{name}"));
         }
         command.stderr(std::process::Stdio::null());
@@ -66,7 +105,7 @@ service: {{pipelines: {{metrics: {{receivers: [node_exporter], exporters: [prome
     }
     let (ours, theirs) = (median(ours), median(theirs));
     println!(
-        "scrape: the ten core collectors, {} scrapes a run, medians of {} runs",
+        "scrape: the collectors that both run by default, {} scrapes a run, medians of {} runs",
         args.scrapes, args.runs
     );
     println!(
