@@ -38,6 +38,11 @@ mod state;
 use segment::{ReadAt, Segment, file_name, first_of, record_at, scan_end};
 use state::{Cursor, Outstanding, State};
 
+/// Behind the name of a file that could not be opened.
+const ASIDE: &str = ".aside";
+/// More records than a file can have, were all of them empty.
+const RECORDS: u64 = (1 << 30) / 24;
+
 /// Sizes of a log, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -164,8 +169,12 @@ impl Log {
         };
         let mut cursor = saved.unwrap_or_default();
 
-        let mut firsts: Vec<u64> = directory
-            .list()?
+        let names = directory.list()?;
+        if !directory.is_read_only() && names.iter().any(|name| name.ends_with(ASIDE)) {
+            // Set aside by an attempt that ended before that was durable: under its old name it must not come back.
+            directory.sync()?;
+        }
+        let mut firsts: Vec<u64> = names
             .iter()
             .filter_map(|name| first_of(prefix, name))
             .collect();
@@ -186,7 +195,7 @@ impl Log {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
                     let error = error.to_string();
-                    let aside = format!("{name}.aside");
+                    let aside = format!("{name}{ASIDE}");
                     // Under its own name it would be taken for delivered once others are.
                     if !directory.is_read_only() {
                         directory.rename(&name, &aside)?;
@@ -211,6 +220,15 @@ impl Log {
         }
 
         let mut next_sequence = cursor.sequence;
+        // Numbers of what is set aside are never given again, as many as it can have.
+        let aside = names.iter().filter_map(|name| name.strip_suffix(ASIDE));
+        let aside = aside.chain(recovered.unreadable.iter().map(|file| file.name.as_str()));
+        for name in aside {
+            let name = name.strip_suffix(ASIDE).unwrap_or(name);
+            if let Some(first) = first_of(prefix, name) {
+                next_sequence = next_sequence.max(first.saturating_add(RECORDS));
+            }
+        }
         if let Some(last) = files.back() {
             next_sequence = next_sequence.max(scan_end(last, &mut recovered));
         }

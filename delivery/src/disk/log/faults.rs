@@ -195,7 +195,12 @@ fn life(seed: u64) {
     for _ in 0..=random.below(4) {
         if random.below(4) == 0 {
             let faults = [Fault::Read, Fault::Open, Fault::Power];
-            fs.fail_in(random.below(12), faults[random.below(3)]);
+            let (at, fault) = (random.below(12), faults[random.below(3)]);
+            fs.fail_in(at, fault);
+            if random.below(2) == 0 {
+                // The second attempt, for reading alone, fails as well.
+                fs.fail_in(at, fault);
+            }
         }
         let mut log = open(&fs);
         // The power may go at any operation: from then on every one of them fails.

@@ -30,6 +30,8 @@ struct Disk {
     names: BTreeMap<PathBuf, Arc<Mutex<Node>>>,
     synced_names: BTreeMap<PathBuf, Arc<Mutex<Node>>>,
     removed: Vec<Weak<Mutex<Node>>>,
+    /// Since the directory was synced. A rename happens whole or not at all.
+    renamed: Vec<(PathBuf, PathBuf)>,
     /// After so many operations the next one of its kind fails.
     faults: Vec<(usize, Fault)>,
     out: bool,
@@ -96,6 +98,14 @@ impl ModelFs {
         }
         let current = &disk.names;
         names.retain(|path, _| current.contains_key(path) || chance(2) == 0);
+        for (from, to) in std::mem::take(&mut disk.renamed) {
+            let node = disk.names.get(&to).cloned();
+            let node = node.or_else(|| disk.synced_names.get(&from).cloned());
+            let stays = chance(2) == 0;
+            let (there, gone) = if stays { (to, from) } else { (from, to) };
+            names.remove(&gone);
+            names.extend(node.map(|node| (there, node)));
+        }
         for node in names.values() {
             let mut node = node.lock();
             let mut survivor = node.synced.clone();
@@ -217,6 +227,7 @@ impl Fs for ModelFs {
         }
         let mut disk = self.0.lock();
         disk.synced_names = disk.names.clone();
+        disk.renamed.clear();
         Ok(())
     }
 
@@ -234,6 +245,7 @@ impl Fs for ModelFs {
         let mut disk = self.0.lock();
         let node = disk.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         disk.names.insert(to.to_owned(), node);
+        disk.renamed.push((from.to_owned(), to.to_owned()));
         Ok(())
     }
 
