@@ -96,6 +96,16 @@ fn write(root: &Path, all: &[(PathBuf, Vec<u8>)]) {
     }
 }
 
+/// A folder in memory where there is one: hundreds of files are written for each case.
+fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
+
 fn all_files() -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     files(Path::new(FIXTURES), &mut all);
@@ -112,7 +122,7 @@ proptest! {
     #[test]
     fn one_damaged_file_costs_its_collector_only(which in any::<prop::sample::Index>(), damage in damage()) {
         let mut all = all_files();
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch();
         let index = which.index(all.len());
         let (path, content) = all.get_mut(index).unwrap();
         let path = path.clone();
@@ -135,7 +145,7 @@ proptest! {
     /// Every file damaged at once: whatever is told, something is.
     #[test]
     fn everything_damaged_is_no_panic(seed in proptest::collection::vec(damage(), 1..40)) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch();
         let mut all = all_files();
         for ((_, content), damage) in all.iter_mut().zip(seed.iter().cycle()) {
             match damage {
