@@ -162,15 +162,16 @@ fn one_process_does_the_whole_job() {
     assert!(agent.stop().success());
 }
 
-/// Names that are not Corten's to choose: node_exporter spells memory as the kernel does, cAdvisor has a counter that is
+/// Names that are not Corten's to choose: node_exporter spells memory and the network's counters as the kernel does, its entropy is in bits, cAdvisor has a counter that is
 /// not called so, and the Collector's own counters, among which Corten's stand, have no suffix.
 fn is_others_name(complaint: &str) -> bool {
     let (name, complaint) = complaint.split_once(' ').unwrap();
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     match complaint {
         "metric names should be written in 'snake_case' not 'camelCase'" => {
-            begins(&["node_memory_"])
+            begins(&["node_memory_", "node_netstat_"])
         }
+        "use base unit \"bytes\" instead of \"bits\"" => begins(&["node_entropy_"]),
         "counter metrics should have \"_total\" suffix" => {
             begins(&["container_memory_failcnt", "otelcol_", "corten_"])
         }
