@@ -12,6 +12,8 @@ use corten_tail::{Compression, Encoding, Framing, OverLimit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ordering::OrderingCriteria;
+
 /// Settings of the `file_log` receiver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -81,29 +83,32 @@ pub(crate) struct Config {
     pub(crate) symlink_roots: Vec<String>,
     /// Accepted: what is refused for now is offered again without end, since a file can wait.
     pub(crate) retry_on_failure: RetryOnFailure,
-    /// Accepted without effect: a file that was truncated is read from its beginning.
+    /// What is read when a file is shorter than what was read of it, but begins as before. A file that begins otherwise is another one and is
+    /// read whole in any case. What was cut off before it was read is lost whatever is chosen, and counted as a `gap`.
     pub(crate) on_truncate: OnTruncate,
     /// Which of the files are compressed: `gzip` (all), `auto` (those whose names end in `.gz`), or none. Rotated generations are told by their
     /// names in any case.
     pub(crate) compression: String,
-    /// Accepted without effect.
+    /// Accepted without effect: the buffers grow by themselves.
     pub(crate) initial_buffer_size: ByteSize,
     /// Accepted without effect: there are no batches of files.
     pub(crate) max_batches: usize,
-    /// Accepted without effect.
+    /// Accepted without effect: a file is known as long as it is there.
     pub(crate) polls_to_archive: usize,
-    /// Accepted without effect.
+    /// Accepted without effect: the kernel keeps or drops the pages of the files as it likes.
     pub(crate) file_cache_advise: bool,
-    /// Not supported.
+    /// Deletes a file when it was read to its end and all of it was acknowledged. Needs `start_at: beginning`, and is for files that are
+    /// finished when they appear: what is written to one a minute after it was deleted is lost.
     pub(crate) delete_after_read: bool,
-    /// Not supported.
+    /// Not supported: files are read without locks.
     pub(crate) acquire_fs_lock: bool,
     /// Makes one record of several lines.
     pub(crate) multiline: Option<Multiline>,
     /// Lines at the beginning of each file that describe the others; they make no records.
     pub(crate) header: Option<Header>,
-    /// Not supported yet.
-    pub(crate) ordering_criteria: Option<serde_json::Value>,
+    /// Follows only some of the files that match: the newest ones of a series, for example. A file that is no longer among the first of them
+    /// is read to its end.
+    pub(crate) ordering_criteria: Option<OrderingCriteria>,
 }
 
 impl Default for Config {
@@ -177,11 +182,12 @@ pub(crate) enum Behavior {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OnTruncate {
-    /// Nothing in particular.
+    /// The same as `read_whole_file`. The Collector reads nothing until the file is as long as it was, and so loses what is written until then;
+    /// here lines rather come twice.
     Ignore,
-    /// Read it from its beginning.
+    /// It is read from its beginning: what was kept of it comes twice.
     ReadWholeFile,
-    /// Read what is new.
+    /// Only what is written from then on is read.
     ReadNew,
 }
 
@@ -341,7 +347,8 @@ impl Check for Config {
         if let Some(header) = &self.header {
             header.check(self.start_at, container, &mut at.section("header"));
         }
-        self.check_absent(at);
+        self.check_files(at);
+        self.check_without_effect(at);
         for (name, values) in [
             ("attributes", &self.attributes),
             ("resource", &self.resource),
@@ -361,30 +368,59 @@ impl Check for Config {
 }
 
 impl Config {
-    /// What is refused, with what to do instead.
-    fn check_absent(&self, at: &mut Checker<'_>) {
-        for (name, wanted, instead) in [
+    /// What is accepted so that a Collector's file starts, and does nothing here: said once, at start.
+    fn check_without_effect(&self, at: &mut Checker<'_>) {
+        let default = Self::default();
+        let retry = &self.retry_on_failure;
+        for (name, set, why) in [
             (
-                "ordering_criteria",
-                self.ordering_criteria.is_some(),
-                "is not supported: rotated generations are read oldest first without it; to follow fewer files narrow 'include' or set 'exclude_older_than'",
+                "initial_buffer_size",
+                self.initial_buffer_size != default.initial_buffer_size,
+                "is without effect: the buffers grow by themselves",
             ),
             (
-                "delete_after_read",
-                self.delete_after_read,
-                "is not supported: no file is ever deleted here; leave that to whoever rotates the files",
+                "max_batches",
+                self.max_batches != 0,
+                "is without effect: there are no batches of files, all are read",
             ),
             (
-                "acquire_fs_lock",
-                self.acquire_fs_lock,
-                "is not supported: files are read without locks, and no writer waits",
+                "polls_to_archive",
+                self.polls_to_archive != 0,
+                "is without effect: a file is known as long as it is there",
+            ),
+            (
+                "file_cache_advise",
+                self.file_cache_advise,
+                "is without effect: the kernel keeps or drops the pages of the files as it likes",
+            ),
+            (
+                "retry_on_failure",
+                !retry.enabled || !retry.max_elapsed_time.is_zero(),
+                "can't be ended: what is refused for now is offered again until it is taken, whatever enabled and max_elapsed_time say",
             ),
         ] {
-            if wanted {
-                at.field(name).error(instead);
+            if set {
+                at.field(name).warning(why);
             }
         }
     }
+
+    /// What is done with the files themselves.
+    fn check_files(&self, at: &mut Checker<'_>) {
+        if let Some(criteria) = &self.ordering_criteria {
+            criteria.check(&mut at.section("ordering_criteria"));
+        }
+        if self.delete_after_read && self.start_at == StartAt::End {
+            at.field("delete_after_read")
+                .error("needs start_at: beginning, or files would be deleted that were never read");
+        }
+        if self.acquire_fs_lock {
+            at.field("acquire_fs_lock").error(
+                "is not supported: files are read without locks. Remove it; if writers must not be read half way, let them write elsewhere and rename",
+            );
+        }
+    }
+
     /// What records look like.
     pub(crate) fn shape(&self) -> Shape {
         let container = self.operators.leading_container();
@@ -477,6 +513,17 @@ impl Config {
                 StartAt::End => corten_tail::StartAt::End,
             },
             exclude_older_than: self.exclude_older_than.non_zero(),
+            ordering: self
+                .ordering_criteria
+                .as_ref()
+                .and_then(OrderingCriteria::tail),
+            on_truncate: match self.on_truncate {
+                OnTruncate::Ignore | OnTruncate::ReadWholeFile => {
+                    corten_tail::OnTruncate::ReadWholeFile
+                }
+                OnTruncate::ReadNew => corten_tail::OnTruncate::ReadNew,
+            },
+            delete_after_read: self.delete_after_read,
             compression: match self.compression.as_str() {
                 "gzip" => Compression::Gzip,
                 "auto" => Compression::Auto,
@@ -585,8 +632,8 @@ mod tests {
             "config:2:19: header::pattern: expected a regular expression, found '(': unclosed group",
             "header: missing required field `metadata_operators`",
             "header: 'header' cannot be specified with 'start_at: end'",
-            "ordering_criteria is not supported: rotated generations are read oldest first",
-            "delete_after_read is not supported: no file is ever deleted here",
+            "ordering_criteria: missing required field `sort_by`",
+            "delete_after_read needs start_at: beginning",
             "acquire_fs_lock is not supported",
             "config:6:14: compression must be gzip, auto or empty, found 'zip'",
             "encoding is none of the names",
@@ -644,6 +691,44 @@ mod tests {
             "include: [/x]\nmultiline: {line_start_pattern: a}\noperators: [{type: container}]",
         );
         assert!(text.contains("multiline is of plain files"), "{text}");
+    }
+
+    #[test]
+    fn what_becomes_of_files_reaches_the_engine() {
+        let config: Config =
+            from_str("include: [/x]\nstart_at: beginning\ndelete_after_read: true").unwrap();
+        assert!(config.tail("x").delete_after_read);
+        for (on_truncate, expected) in [
+            ("ignore", corten_tail::OnTruncate::ReadWholeFile),
+            ("read_whole_file", corten_tail::OnTruncate::ReadWholeFile),
+            ("read_new", corten_tail::OnTruncate::ReadNew),
+        ] {
+            let yaml = format!("include: [/x]\non_truncate: {on_truncate}");
+            let config: Config = from_str(&yaml).unwrap();
+            assert_eq!(config.tail("x").on_truncate, expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_silently_without_effect() {
+        // The error makes the warnings visible.
+        let text = problems(
+            "initial_buffer_size: 1MiB\nmax_batches: 2\npolls_to_archive: 3\nfile_cache_advise: true\nretry_on_failure: {max_elapsed_time: 5m}",
+        );
+        for name in [
+            "initial_buffer_size is without effect",
+            "max_batches is without effect",
+            "polls_to_archive is without effect",
+            "file_cache_advise is without effect",
+            "retry_on_failure can't be ended",
+        ] {
+            assert!(
+                text.contains(&format!("warning: {name}")),
+                "{name} in\n{text}"
+            );
+        }
+        let text = problems("retry_on_failure: {enabled: true, initial_interval: 2s}");
+        assert!(!text.contains("warning"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod config;
 mod metadata;
+mod ordering;
 mod receiver;
 
 pub use metadata::METADATA;

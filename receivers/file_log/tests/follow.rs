@@ -660,3 +660,21 @@ operators: [{type: csv_parser, header_attribute: fields, delimiter: ' '}]",
     }
     assert!(!records[3].contains("uri"), "{}", records[3]);
 }
+
+#[tokio::test]
+async fn a_file_is_deleted_when_all_of_it_was_kept() {
+    let node = Node::new(
+        "delete_after_read: true\nforce_flush_period: 20ms\nordering_criteria: {regex: '(?P<n>\\d+)\\.log$', sort_by: [{sort_type: numeric, regex_key: n, ascending: false}]}",
+    );
+    fs::write(node.log("9.log"), "nine\n").unwrap();
+    fs::write(node.log("10.log"), "ten\n").unwrap();
+    let sink = RecordingSink::scripted([Answer::Retry(Status::UNAVAILABLE, None)]);
+    let running = node.start(&sink).await;
+    // The newest first; the other is looked at when that is gone.
+    assert_eq!(bodies(&sink.wait_for_items(2).await), ["ten", "nine"]);
+    eventually("both are gone", Duration::from_secs(10), || async {
+        (!node.log("9.log").exists() && !node.log("10.log").exists()).then_some(())
+    })
+    .await;
+    stop(running).await.unwrap();
+}
