@@ -51,7 +51,7 @@ impl Follower {
         let tailer = Tailer::start(settings, directory, sink(outbox))?;
         observe(cx, &tailer.stats());
         let end = CancellationToken::new();
-        let work = ship(next, inbox, pauses, cx.closing(), end.clone());
+        let work = ship(cx.clone(), next, inbox, pauses, end.clone());
         cx.tasks().spawn("shipper", work);
         Ok(Self { tailer, end })
     }

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
-use corten_component::{Batch, Closing, Consumer, Next};
+use corten_component::{Batch, Consumer, Context, Next, Status};
 use corten_pdata::Logs;
 use corten_tail::Ticket;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use opentelemetry::KeyValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +63,7 @@ enum Outcome<R> {
     Lost {
         receipt: R,
         items: usize,
+        status: Status,
         reason: String,
     },
 }
@@ -89,20 +91,40 @@ async fn offer<R>(next: &Next, parcel: Parcel<R>) -> Outcome<R> {
         Err(refused) => Outcome::Lost {
             receipt,
             items: refused.rest().items(),
+            status: refused.status(),
             reason: refused.reason().to_string(),
         },
     }
 }
 
+/// A status as a metric's label: there are few of them, unlike of the texts that come with them.
+fn label(status: Status) -> String {
+    match status {
+        Status::Unset => "unknown".to_owned(),
+        Status::Http(code) => format!("http_{code}"),
+        Status::Grpc(code) => format!("grpc_{}", code.number()),
+    }
+}
+
 /// Runs until the engine is gone and everything was answered, or until `end`. Once a shutdown has
 /// begun, what is refused is not offered again: its lines are read again after the next start.
+///
+/// What is refused for good is counted by the status that came with it: `corten_receiver_lost_log_records{receiver, reason}`, where the
+/// reason is `http_400`, `grpc_3` or, without a status, `unknown`.
 pub async fn ship<R: Receipt>(
+    cx: Context,
     next: Next,
     mut inbox: mpsc::Receiver<Shipment<R>>,
     pauses: Pauses,
-    closing: Closing,
     end: CancellationToken,
 ) {
+    let closing = cx.closing();
+    let lost = cx
+        .meter()
+        .u64_counter("corten_receiver_lost_log_records")
+        .with_description("Number of log records that the pipeline refused for good, by its status")
+        .build();
+    let receiver = KeyValue::new("receiver", cx.id().to_string());
     let mut running = FuturesUnordered::new();
     let mut refused: BTreeMap<u64, Parcel<R>> = BTreeMap::new();
     let mut retry = pin!(sleep_until(Instant::now()));
@@ -123,9 +145,17 @@ pub async fn ship<R: Receipt>(
                     R::kept(receipt);
                     pause = pauses.first;
                 }
-                Outcome::Lost { receipt, items, reason } => {
+                Outcome::Lost { receipt, items, status, reason } => {
+                    let why = label(status);
+                    let count = u64::try_from(items).unwrap_or(u64::MAX);
+                    lost.add(count, &[receiver.clone(), KeyValue::new("reason", why)]);
                     if told.is_none_or(|told| told.elapsed() > Duration::from_secs(60)) {
-                        tracing::error!(items, reason, "log records refused for good");
+                        tracing::error!(
+                            receiver = %cx.id(),
+                            items,
+                            reason,
+                            "log records refused for good; they are lost (see corten_receiver_lost_log_records)"
+                        );
                         told = Some(Instant::now());
                     }
                     receipt.kept();

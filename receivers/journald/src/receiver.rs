@@ -121,10 +121,10 @@ impl Component for Journald {
             longest: retry.max_interval.get(),
         };
         let shipping = ship(
+            self.cx.clone(),
             self.next.clone(),
             inbox,
             pauses,
-            self.cx.closing(),
             end.clone(),
         );
         let answered = CancellationToken::new();
