@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}', max_recv_msg_size_mib: 64}}}}}}}}
 processors: {{batch: }}
 exporters:
-  otlp_grpc: {{endpoint: '127.0.0.1:{backend}', tls: {{insecure: true}}, compression: {}}}
+  otlp_grpc: {{sending_queue: {{block_on_overflow: true}}, endpoint: '127.0.0.1:{backend}', tls: {{insecure: true}}, compression: {}}}
 service: {{pipelines: {{traces: {{receivers: [otlp], processors: [batch], exporters: [otlp_grpc]}}}}}}
 ",
             args.compression
