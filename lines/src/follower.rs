@@ -1,5 +1,6 @@
 //! Files, followed from an engine to the pipeline.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use corten_component::{BoxError, Context, Next};
@@ -16,6 +17,9 @@ use crate::shipper::{Pauses, Receipt, Shipment, ship};
 pub const OUTBOX: usize = 64;
 /// How long shutdown waits for what is in flight. What is not acknowledged by then is read again.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long an engine may find nothing before that is said.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running engine whose lines go to a pipeline.
 #[derive(Debug)]
@@ -48,9 +52,23 @@ impl Follower {
             }
         };
         let (outbox, inbox) = mpsc::channel(OUTBOX);
+        let include = settings.include.join(", ");
         let tailer = Tailer::start(settings, directory, sink(outbox))?;
-        observe(cx, &tailer.stats());
+        let stats = tailer.stats();
+        observe(cx, &stats);
         let end = CancellationToken::new();
+        let (receiver, ended) = (cx.id().to_string(), end.clone());
+        // A wrong path or a missing mount would look like logs without lines.
+        cx.tasks().spawn("first look", async move {
+            let waited = tokio::time::timeout(PATIENCE, ended.cancelled()).await;
+            if waited.is_err() && stats.streams.load(Ordering::Relaxed) == 0 {
+                tracing::warn!(
+                    receiver,
+                    include,
+                    "no file to follow is there yet; check the paths, what is mounted and who may read it"
+                );
+            }
+        });
         let work = ship(cx.clone(), next, inbox, pauses, end.clone());
         cx.tasks().spawn("shipper", work);
         Ok(Self { tailer, end })

@@ -371,7 +371,6 @@ impl Config {
     /// What is accepted so that a Collector's file starts, and does nothing here: said once, at start.
     fn check_without_effect(&self, at: &mut Checker<'_>) {
         let default = Self::default();
-        let retry = &self.retry_on_failure;
         for (name, set, why) in [
             (
                 "initial_buffer_size",
@@ -392,11 +391,6 @@ impl Config {
                 "file_cache_advise",
                 self.file_cache_advise,
                 "is without effect: the kernel keeps or drops the pages of the files as it likes",
-            ),
-            (
-                "retry_on_failure",
-                !retry.enabled || !retry.max_elapsed_time.is_zero(),
-                "can't be ended: what is refused for now is offered again until it is taken, whatever enabled and max_elapsed_time say",
             ),
         ] {
             if set {
@@ -713,21 +707,20 @@ mod tests {
     fn nothing_is_silently_without_effect() {
         // The error makes the warnings visible.
         let text = problems(
-            "initial_buffer_size: 1MiB\nmax_batches: 2\npolls_to_archive: 3\nfile_cache_advise: true\nretry_on_failure: {max_elapsed_time: 5m}",
+            "initial_buffer_size: 1MiB\nmax_batches: 2\npolls_to_archive: 3\nfile_cache_advise: true",
         );
         for name in [
             "initial_buffer_size is without effect",
             "max_batches is without effect",
             "polls_to_archive is without effect",
             "file_cache_advise is without effect",
-            "retry_on_failure can't be ended",
         ] {
             assert!(
                 text.contains(&format!("warning: {name}")),
                 "{name} in\n{text}"
             );
         }
-        let text = problems("retry_on_failure: {enabled: true, initial_interval: 2s}");
+        let text = problems("retry_on_failure: {enabled: true, max_elapsed_time: 5m}");
         assert!(!text.contains("warning"), "{text}");
     }
 

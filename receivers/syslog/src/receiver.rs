@@ -237,18 +237,18 @@ impl Component for Syslog {
         let abandon = stop.clone().drop_guard();
         let mut addresses = Vec::new();
         if let Some(tcp) = self.config.tcp.as_ref() {
-            addresses.push(self.tcp(tcp, &services).await?);
+            addresses.push(("tcp", self.tcp(tcp, &services).await?));
         }
         if let Some(udp) = self.config.udp.as_ref() {
-            addresses.push(self.udp(udp, &services).await?);
+            addresses.push(("udp", self.udp(udp, &services).await?));
         }
         let mut socket = None;
         if let Some(unix) = self.config.unix.as_ref() {
             self.unix(unix, &services)?;
             socket = Some(unix.path.clone());
         }
-        for address in &addresses {
-            tracing::info!(%address, "listening");
+        for (transport, address) in &addresses {
+            tracing::info!(receiver = %self.cx.id(), transport, %address, "listening");
         }
         if services.format.has_operators() {
             self.cx
@@ -259,7 +259,7 @@ impl Component for Syslog {
         *self.running.lock() = Some(Running {
             stop,
             over,
-            addresses,
+            addresses: addresses.into_iter().map(|(_, address)| address).collect(),
             socket,
         });
         Ok(())

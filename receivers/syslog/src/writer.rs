@@ -21,6 +21,7 @@ const TOLD: Duration = Duration::from_secs(60);
 
 /// What all connections share.
 pub(crate) struct Format {
+    receiver: String,
     parser: Parser,
     on_error: OnError,
     body: Body,
@@ -78,6 +79,7 @@ impl Format {
             }))
         };
         Ok(Arc::new(Self {
+            receiver: cx.id().to_string(),
             parser: config.parser()?,
             on_error: config.on_error,
             body: config.body,
@@ -115,7 +117,11 @@ impl Format {
         if told.is_none_or(|told| told.elapsed() > TOLD) {
             *told = Some(Instant::now());
             drop(told);
-            tracing::warn!(%error, "a message can't be read (told once a minute, all are counted)");
+            tracing::warn!(
+                receiver = self.receiver,
+                %error,
+                "a message can't be read (told once a minute, all are counted)"
+            );
         }
     }
 }
