@@ -114,7 +114,10 @@ fn bounds_of_a_queue() {
             config:1:28: `dead_letters` needs a `storage` to lie in, such as file_storage
             config:1:40: dead_letters: `max_bytes` must be at least 1MiB, found 1KiB"#]],
     );
-    bad::<Queue>("{fsync: often}", &expect!["config:1:9: fsync: expected always or a duration such as 100ms, found 'often'"]);
+    bad::<Queue>(
+        "{fsync: often}",
+        &expect!["config:1:9: fsync: expected always or a duration such as 100ms, found 'often'"],
+    );
 }
 
 #[test]
