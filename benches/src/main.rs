@@ -7,12 +7,16 @@
 
 mod agent;
 mod footprint;
+mod forward;
 mod logs;
 mod otlp;
 mod scrape;
 mod sink;
 
 use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(about = "Throughput and memory of target/release/corten, as ratios in one run")]
@@ -31,9 +35,12 @@ enum Scenario {
     Otlp(otlp::Args),
     /// Scrapes of the node's metrics
     Scrape(scrape::Args),
-    /// The floor of `otlp` in a process of its own: takes gRPC requests and answers them
+    /// A floor of `otlp` in a process of its own: takes gRPC requests and answers them
     #[command(hide = true)]
     Echo,
+    /// The other floor of `otlp`: takes gRPC requests and sends them on
+    #[command(hide = true)]
+    Forward(forward::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -43,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Scenario::Otlp(args) => otlp::run(&args),
         Scenario::Scrape(args) => scrape::run(&args),
         Scenario::Echo => otlp::echo(),
+        Scenario::Forward(args) => forward::run(&args),
     }
 }
 

@@ -39,21 +39,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let message = message(args.request);
     let bytes = message.len() / args.request;
     let requests = args.spans / args.request;
-    let (mut agents, mut floors, mut peaks, mut clocks) = (vec![], vec![], vec![], vec![]);
+    let (mut agents, mut peaks, mut clocks) = (vec![], vec![], vec![]);
+    let (mut echoes, mut floors, mut single) = (vec![], vec![], vec![]);
     for _ in 0..args.runs {
-        let echo = {
-            let mut command = Command::new(std::env::current_exe()?);
-            let port = free_port()?;
-            command
-                .arg("echo")
-                .env("CORTEN_BENCH_PORT", port.to_string());
-            let process = Process::start(command)?;
-            wait_for_port(port)?;
-            let begun = process.cpu()?;
-            send(port, &message, requests, args.connections)?;
-            process.cpu()? - begun
+        let cost = |server: &[&str]| -> anyhow::Result<f64> {
+            let (backend, _) = sink::start(true, count_spans)?;
+            floor(server, backend, &message, requests, args.connections)
         };
-        floors.push(echo);
+        echoes.push(cost(&["echo"])?);
+        floors.push(cost(&["forward"])?);
+        single.push(cost(&["forward", "--one-thread"])?);
 
         let (backend, counts) = sink::start(true, count_spans)?;
         let port = free_port()?;
@@ -87,14 +82,10 @@ service: {{pipelines: {{traces: {{receivers: [otlp], processors: [batch], export
     }
     #[expect(clippy::cast_precision_loss, reason = "counts of one run")]
     let spans = (requests * args.request) as f64;
-    let (agent, floor) = (median(agents), median(floors));
+    let agent = median(agents);
     println!(
         "otlp: {spans} spans of {bytes} B, {} a request, {} connections, compression {}, medians of {} runs",
         args.request, args.connections, args.compression, args.runs
-    );
-    println!(
-        "  floor (bare echo: receive only)  {:6.0} ns/span",
-        floor / spans * 1e9
     );
     println!(
         "  corten (receive, batch, send)    {:6.0} ns/span  {:.0} spans/s a core  {:.0} spans/s by the clock",
@@ -102,7 +93,17 @@ service: {{pipelines: {{traces: {{receivers: [otlp], processors: [batch], export
         spans / agent,
         spans / median(clocks)
     );
-    println!("  ratio to the floor               {:.2}", floor / agent);
+    for (name, floor) in [
+        ("bare echo: receives only", median(echoes)),
+        ("bare forwarder, as many threads", median(floors)),
+        ("bare forwarder, one thread", median(single)),
+    ] {
+        println!(
+            "  {name:<32} {:6.0} ns/span  ratio {:.2}",
+            floor / spans * 1e9,
+            floor / agent
+        );
+    }
     println!(
         "  peak resident memory             {:.1} MiB",
         median(peaks)
@@ -110,7 +111,28 @@ service: {{pipelines: {{traces: {{receivers: [otlp], processors: [batch], export
     Ok(())
 }
 
-/// The floor's server.
+/// CPU time of a floor's server, which runs in a process of its own, for all requests.
+fn floor(
+    server: &[&str],
+    backend: u16,
+    message: &Bytes,
+    requests: usize,
+    connections: usize,
+) -> anyhow::Result<f64> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let port = free_port()?;
+    command
+        .args(server)
+        .env("CORTEN_BENCH_PORT", port.to_string())
+        .env("CORTEN_BENCH_BACKEND", backend.to_string());
+    let process = Process::start(command)?;
+    wait_for_port(port)?;
+    let begun = process.cpu()?;
+    send(port, message, requests, connections)?;
+    Ok(process.cpu()? - begun)
+}
+
+/// A floor's server.
 pub(crate) fn echo() -> anyhow::Result<()> {
     let port: u16 = std::env::var("CORTEN_BENCH_PORT")?.parse()?;
     let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;

@@ -91,6 +91,11 @@ async fn answer(
         *response.status_mut() = hyper::StatusCode::NO_CONTENT;
         return Ok(response);
     }
+    Ok(kept())
+}
+
+/// A call's answer: all of it was kept.
+pub(crate) fn kept() -> Response<BoxBody<Bytes, Infallible>> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
     // An empty message: flags and length, all zero.
@@ -102,7 +107,7 @@ async fn answer(
     let mut response = Response::new(body);
     let grpc = http::HeaderValue::from_static("application/grpc");
     response.headers_mut().insert("content-type", grpc);
-    Ok(response)
+    response
 }
 
 /// Frames that are there already, as a stream.

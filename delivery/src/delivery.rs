@@ -29,6 +29,14 @@ use crate::report::Reporter;
 /// What a sender is told to wait when the queue is full.
 const FULL_DELAY: Duration = Duration::from_secs(1);
 
+/// With more bytes than this in a memory queue, its callers are answered later, though for no longer than [`PACE`]: who
+/// waits for answers slows down to what the sink takes. A queue that a sink keeps up with stays small enough for the
+/// processor's caches; one whose sink is away still fills to its limit.
+const BACKLOG: u64 = 8 << 20;
+
+/// See [`BACKLOG`].
+const PACE: Duration = Duration::from_millis(100);
+
 /// What users set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -302,6 +310,12 @@ impl<S: Sink> Inner<S> {
             queue.clear();
         }
         let Some(answer) = answer else {
+            // It is accepted; only the answer takes a moment.
+            tokio::select! {
+                () = room.below(BACKLOG) => {}
+                () = tokio::time::sleep(PACE) => {}
+                () = self.cx.tasks().stopping() => {}
+            }
             return Ok(());
         };
         let failures = match answer.await {

@@ -78,6 +78,19 @@ impl Room {
         })
     }
 
+    /// Waits until no more than `bytes` are used.
+    pub(crate) async fn below(&self, bytes: u64) {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if self.used.lock().bytes <= bytes {
+                return;
+            }
+            freed.await;
+        }
+    }
+
     /// Waits for a share.
     pub(crate) async fn take(self: &Arc<Self>, size: u64, bytes: u64) -> Permit {
         loop {

@@ -47,6 +47,22 @@ async fn data_with_a_replay_is_answered_when_it_is_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backlog_slows_its_senders_down_for_a_moment() {
+    let large = "x".repeat(9 << 20);
+    for (answer, expected) in [
+        (Answer::TakeAfter(Duration::from_millis(30)), 30),
+        (Answer::Hang, 100),
+    ] {
+        let script = Script::of([answer]);
+        let bench = Bench::new(queue("{}"), &script);
+        let started = Instant::now();
+        bench.delivery.consume(batch(&[&large])).await.unwrap();
+        let elapsed = started.elapsed().as_millis();
+        assert!((expected..=expected + 2).contains(&elapsed), "{elapsed} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_queue_tells_its_senders_to_come_back() {
     let script = Script::of([Answer::Hang]);
     let bench = Bench::new(

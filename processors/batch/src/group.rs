@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// What keeps batches apart. Two callers' data is merged only when their keys are equal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     replayable: bool,
     metadata: Vec<(String, String)>,
@@ -80,6 +80,11 @@ impl Group {
     /// Items waiting.
     pub(crate) fn items(&self) -> usize {
         self.items
+    }
+
+    /// Callers waiting.
+    pub(crate) fn callers(&self) -> usize {
+        self.parts.len()
     }
 
     /// Adds one caller's data.

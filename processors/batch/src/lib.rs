@@ -1,7 +1,7 @@
 //! The `batch` processor.
 //!
 //! Small batches are gathered until there are `send_batch_size` items, `timeout` has passed since
-//! the first of them, or nothing has come for a tenth of it, and go on as one. Because a batch is OTLP bytes and repeated fields
+//! the first of them, nothing has come for a tenth of it, or everybody who could send is waiting, and go on as one. Because a batch is OTLP bytes and repeated fields
 //! concatenate, gathering is appending references: nothing is decoded and nothing is copied.
 //!
 //! The one idea that sets it apart from others of its name: *every sender hears what became of its
@@ -17,6 +17,7 @@
 //! ```
 
 mod config;
+mod crowd;
 mod group;
 mod metadata;
 mod processor;

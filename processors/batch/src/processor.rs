@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::crowd::Crowds;
 use crate::group::{Answer, Group, Key};
 use crate::metadata::{Metrics, Trigger};
 
@@ -38,6 +39,7 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     groups: Vec<(u64, Group)>,
+    crowds: Crowds,
     /// Numbers groups, so that a timer never sends a later group with the same key.
     last: u64,
     closed: bool,
@@ -126,6 +128,7 @@ impl Shared {
     fn gather(self: &Arc<Self>, batch: &Batch, mut data: Data) -> Gathered {
         let key = Key::of(batch, &self.config.metadata_keys);
         let mut waiting = self.waiting.lock();
+        let waiting = &mut *waiting;
         let known = waiting
             .groups
             .iter()
@@ -158,10 +161,14 @@ impl Shared {
             (data.take_items(room), Some(data))
         };
         let answer = group.add(fits, &batch.metadata);
+        let everybody = waiting.crowds.came(group.key(), group.callers());
         let full = left.is_some()
             || self.timeout.is_zero()
             || group.items() >= self.config.send_batch_size
             || self.is_full(group);
+        if everybody && !full {
+            self.send_soon(*number);
+        }
         Gathered::Waits {
             answer,
             full: full.then_some(*number),
@@ -187,6 +194,7 @@ impl Shared {
             while let Some(last) = shared.last_of(number) {
                 let due = until.min(last + timeout / QUIET);
                 if due <= Instant::now() {
+                    shared.note_quiet(number, due < until);
                     return shared.send(number, Trigger::Timeout).await;
                 }
                 tokio::time::sleep_until(due).await;
@@ -199,6 +207,26 @@ impl Shared {
                 () = stopping => {}
             }
         });
+    }
+
+    /// Sends the group when everything that is ready now has been done: requests that have come already go with it.
+    fn send_soon(self: &Arc<Self>, number: u64) {
+        let shared = Arc::clone(self);
+        self.tasks.spawn("batch", async move {
+            tokio::task::yield_now().await;
+            shared.send(number, Trigger::Timeout).await;
+        });
+    }
+
+    /// Remembers how many callers a group has that nothing is added to any more.
+    fn note_quiet(&self, number: u64, quiet: bool) {
+        let mut waiting = self.waiting.lock();
+        let Waiting { groups, crowds, .. } = &mut *waiting;
+        if let Some((_, group)) = groups.iter().find(|(of, _)| *of == number)
+            && quiet
+        {
+            crowds.quiet(group.key(), group.callers());
+        }
     }
 
     /// When the last part of a group came; `None` when it has gone on.
@@ -232,10 +260,16 @@ impl Shared {
             return;
         };
         self.metrics.sent(trigger, batch.items(), batch.bytes_len());
-        let next = Arc::clone(&self.next);
+        let shared = Arc::clone(self);
         let mut sending = Box::pin(async move {
-            let outcome = next.consume(batch).await;
-            group.settle(outcome, &next).await;
+            let outcome = shared.next.consume(batch).await;
+            let (limit, callers) = (shared.config.metadata_cardinality_limit, group.callers());
+            shared
+                .waiting
+                .lock()
+                .crowds
+                .answered(group.key(), callers, limit);
+            group.settle(outcome, &shared.next).await;
         });
         let begun = poll!(sending.as_mut());
         drop(order);
@@ -349,6 +383,51 @@ mod tests {
         batch.consume(logs("a", 1)).await.unwrap();
         assert_eq!(begun.elapsed().as_millis(), 20);
         assert_eq!(sink.batches().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_that_wait_for_their_answers_do_not_wait_for_the_timeout() {
+        let sink = RecordingSink::new();
+        let batch = processor("timeout: 200ms", &sink);
+        let begun = Instant::now();
+        let callers = (0..16).map(|_| async {
+            for _ in 0..50 {
+                batch.consume(logs("a", 1)).await.unwrap();
+            }
+        });
+        futures_util::future::join_all(callers).await;
+        assert_eq!(sink.items(), 800);
+        assert!(
+            begun.elapsed() < Duration::from_millis(100),
+            "{:?} for 50 rounds",
+            begun.elapsed()
+        );
+        let sizes: Vec<_> = sink.batches().iter().map(Batch::items).collect();
+        assert!(sizes.len() <= 60, "one batch a round: {sizes:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_that_come_in_their_own_time_fill_batches() {
+        let sink = RecordingSink::new();
+        let batch = processor("timeout: 200ms", &sink);
+        // A pause teaches how many there are; that must not make later batches small.
+        for round in 0..3 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let before = sink.batches().len();
+            let callers = (0..100).map(|n| {
+                let batch = &batch;
+                async move {
+                    tokio::time::sleep(Duration::from_millis(10 * n)).await;
+                    batch.consume(logs("a", 1)).await.unwrap();
+                }
+            });
+            futures_util::future::join_all(callers).await;
+            let batches = sink.batches().len() - before;
+            assert!(
+                batches <= 7,
+                "{batches} batches for a second, in round {round}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]
