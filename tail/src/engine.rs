@@ -5,6 +5,7 @@
 
 mod adopt;
 mod copies;
+mod elders;
 mod look;
 mod open;
 mod read;
@@ -325,8 +326,11 @@ impl<S: Sink> Engine<S> {
     fn read_all(&mut self, looked: &[u64], now: Instant) -> Turn {
         let begun = Instant::now();
         let mut ids = looked.to_vec();
+        // Those that wait for others, which are read now.
+        let mut waiting = Vec::new();
         while !ids.is_empty() {
             let mut index = 0;
+            let mut read = false;
             while let Some(id) = ids.get(index) {
                 if self.answers.in_flight() >= self.settings.max_in_flight_bytes {
                     return Turn::Full;
@@ -336,9 +340,16 @@ impl<S: Sink> Engine<S> {
                     ids.swap_remove(index);
                     continue;
                 };
+                if self.waits_for_elders(&mut stream, now) {
+                    waiting.push(*id);
+                    ids.swap_remove(index);
+                    self.streams.insert(stream.id, stream);
+                    continue;
+                }
                 let more = self.advance(&mut stream, now);
                 if more {
                     self.warm(&stream, now);
+                    read = true;
                     index += 1;
                 } else {
                     if stream.is_calm() {
@@ -350,6 +361,9 @@ impl<S: Sink> Engine<S> {
             }
             if begun.elapsed() >= self.settings.poll_interval {
                 return Turn::Busy;
+            }
+            if read {
+                ids.append(&mut waiting);
             }
         }
         Turn::Idle

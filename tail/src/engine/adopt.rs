@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::copies::{is_remembered, is_same};
+use super::elders::Elders;
 use super::open::Unopened;
 use super::stream::{Generation, Stream, Twin};
 use super::{Engine, GIVE_UP};
@@ -439,7 +440,8 @@ impl<S: Sink> Engine<S> {
             container: path::parse(&text),
             path: text,
         };
-        let stream = Stream::new(id, directory.to_owned(), base.to_owned(), Arc::new(source));
+        let mut stream = Stream::new(id, directory.to_owned(), base.to_owned(), Arc::new(source));
+        stream.elders = Elders::of(&self.settings.framing, base);
         let stream = Box::new(stream);
         self.by_path.insert(stream.path(), id);
         self.by_directory

@@ -14,7 +14,7 @@ use crate::sink::{Answers, Completeness, Record, Sink, Source, Ticket};
 use crate::stats::{Stats, add};
 use crate::text::Text;
 
-/// A run of at least this many zero bytes at the beginning of a line is a hole.
+/// A run of at least this many zero bytes at the beginning of a plain line is a hole. No container's line begins with one.
 const HOLE: usize = 64;
 /// A compressed file that ends too early is taken for damaged when it hasn't grown for this long.
 const GZIP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -250,6 +250,10 @@ impl<S: Sink> Reading<'_, S> {
             ends,
         } = *chunk;
         let mut frames = Frames::new(buffer, from, split);
+        let least = match self.out.settings.framing {
+            Framing::Lines => HOLE,
+            Framing::Container { .. } => 1,
+        };
         let known = Text::of(buffer.get(from..).unwrap_or_default());
         let mut records = 0;
         let mut zeros = 0;
@@ -261,7 +265,7 @@ impl<S: Sink> Reading<'_, S> {
                 }
                 generation.skipping = None;
             }
-            match frames.skip_zeros(HOLE) {
+            match frames.skip_zeros(least) {
                 Zeros::None => {}
                 Zeros::Skipped(count) => zeros += count,
                 Zeros::ToEnd => {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::elders::Elders;
 use crate::container::StdStream;
 use crate::discovery::modified;
 use crate::identity::{Fingerprint, Inode, Mark, Position};
@@ -247,6 +248,8 @@ pub(crate) struct Stream {
     flights: VecDeque<Flight>,
     next_sequence: u64,
     pub(crate) paused_until: Option<Instant>,
+    /// Of a container's log.
+    pub(super) elders: Option<Elders>,
 }
 
 impl Stream {
@@ -261,6 +264,7 @@ impl Stream {
             flights: VecDeque::new(),
             next_sequence: 0,
             paused_until: None,
+            elders: None,
         }
     }
 

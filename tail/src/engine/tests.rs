@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use corten_storage::{Checkpoint, Directory};
 
 mod damage;
+mod elders;
 mod files;
 mod gzip;
 mod interpreter;

@@ -1,0 +1,99 @@
+//! The logs of a container that is restarted.
+
+use super::*;
+
+fn write(world: &World, restart: u32, numbers: std::ops::Range<u32>) {
+    for n in numbers {
+        world.append(
+            &format!("{restart}.log"),
+            &cri("stdout", "F", &n.to_string()),
+        );
+    }
+}
+
+fn expected(numbers: std::ops::Range<u32>) -> Vec<String> {
+    numbers.map(|n| format!("stdout: {n}")).collect()
+}
+
+#[test]
+fn logs_of_one_container_are_read_oldest_first() {
+    let mut world = World::containers();
+    world.settings.read_size = 256;
+    // Ten comes after nine.
+    for (restart, from) in [(10, 200), (9, 100), (2, 0)] {
+        write(&world, restart, from..from + 100);
+    }
+    assert_eq!(world.read(), expected(0..300));
+    write(&world, 10, 300..310);
+    write(&world, 11, 310..320);
+    assert_eq!(world.read(), expected(300..320));
+}
+
+#[test]
+fn an_older_log_is_read_to_its_end_over_a_restart_of_the_agent() {
+    let mut world = World::containers();
+    world.settings.read_size = 256;
+    world.settings.max_in_flight_bytes = 1;
+    write(&world, 0, 0..50);
+    world.hold(true);
+    let first = world.read();
+    assert!(first.len() < 50, "{}", first.len());
+    write(&world, 1, 50..100);
+    world.kill();
+    world.hold(false);
+    world.settings.max_in_flight_bytes = u64::MAX;
+    assert_eq!(world.read(), expected(0..100));
+}
+
+#[test]
+fn an_older_log_that_cannot_be_read_holds_up_nothing_for_long() {
+    let mut world = World::containers();
+    write(&world, 0, 0..1);
+    // Its file is another one when it is opened: unreadable, as far as anybody can see.
+    assert_eq!(world.read(), expected(0..1));
+    write(&world, 0, 1..2);
+    let path = world.path("0.log");
+    world.engine().streams.values_mut().for_each(|stream| {
+        for generation in &mut stream.generations {
+            generation.file = None;
+            generation.retry_at = Some(generation.grown_at + Duration::from_secs(3600));
+        }
+    });
+    assert!(path.exists());
+    write(&world, 1, 2..3);
+    world.step = Duration::from_millis(250);
+    world.turns(8);
+    assert!(world.got.lock().lines.is_empty(), "it waits");
+    world.turns(20);
+    assert_eq!(std::mem::take(&mut world.got.lock().lines), expected(2..3));
+}
+
+#[test]
+fn logs_that_only_look_like_a_containers_wait_for_nobody() {
+    let mut world = World::new("*.log");
+    world.settings.read_size = 64;
+    let line = "x".repeat(30);
+    for name in ["0.log", "1.log"] {
+        for _ in 0..10 {
+            world.append(name, &format!("{line}\n"));
+        }
+    }
+    let read = world.read();
+    assert_eq!(read.len(), 20);
+    assert!(
+        !read.is_sorted(),
+        "plain files are read side by side: {read:?}"
+    );
+}
+
+#[test]
+fn zeros_of_any_length_before_a_containers_line_are_no_part_of_it() {
+    let mut world = World::containers();
+    for zeros in [1, 2, 63, 64, 5000] {
+        world.append("0.log", &"\0".repeat(zeros));
+        write(&world, 0, 1..2);
+        assert_eq!(world.read(), expected(1..2), "{zeros} zeros");
+    }
+    assert_eq!(world.stat(|stats| &stats.zeros), 5130);
+    assert_eq!(world.stat(|stats| &stats.unparsed), 0);
+}
