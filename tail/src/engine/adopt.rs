@@ -21,7 +21,7 @@ use crate::opened::Opened;
 use crate::owner;
 use crate::positions::Entry;
 use crate::rotation::{self, is_rotation, unpacked};
-use crate::settings::StartAt;
+use crate::settings::{Framing, StartAt};
 use crate::sink::{Sink, Source};
 use crate::stats::add;
 
@@ -362,11 +362,14 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Whether a rotated file beside a path that nothing is known of has to be read: everything has after the
-    /// positions were lost, and otherwise what was written since the engine runs, or ran before.
+    /// positions were lost, and otherwise what was written since the engine runs, or ran before. Where it begins at the
+    /// beginning, that of a container is its first generation; of another log it is what its path has.
     fn is_news(&self, found: &Found) -> bool {
+        let is_container = matches!(self.settings.framing, Framing::Container { .. });
         self.lost
             || found.modified >= self.known_until
             || (!self.first_scan && found.modified >= self.started_wall)
+            || (self.fresh && self.first_scan && is_container && !self.skips_what_is_there(found))
     }
 
     /// Whether a file that nothing is known of is begun at its end.

@@ -1,4 +1,4 @@
-//! The logs of a container that is restarted.
+//! The logs of a container that is restarted, and what is there when nothing was read before.
 
 use super::*;
 
@@ -96,4 +96,36 @@ fn zeros_of_any_length_before_a_containers_line_are_no_part_of_it() {
     }
     assert_eq!(world.stat(|stats| &stats.zeros), 5130);
     assert_eq!(world.stat(|stats| &stats.unparsed), 0);
+}
+
+#[test]
+fn a_containers_first_generations_are_read_when_it_begins_at_the_beginning() {
+    for (start_at, numbers) in [(StartAt::Beginning, 0..6), (StartAt::End, 6..6)] {
+        let mut world = World::containers();
+        world.settings.start_at = start_at;
+        write(&world, 0, 0..2);
+        world.rename("0.log", "0.log.20260101-000001");
+        write(&world, 0, 2..4);
+        world.rename("0.log", "0.log.20260101-000002");
+        write(&world, 0, 4..6);
+        assert_eq!(world.read(), expected(numbers), "{start_at:?}");
+        write(&world, 0, 6..7);
+        assert_eq!(world.read(), expected(6..7));
+    }
+}
+
+#[test]
+fn first_generations_that_are_too_old_are_left_alone() {
+    let mut world = World::containers();
+    world.settings.exclude_older_than = Some(Duration::from_secs(3600));
+    write(&world, 0, 0..2);
+    let old = fs::File::options()
+        .append(true)
+        .open(world.path("0.log"))
+        .unwrap();
+    old.set_modified(std::time::SystemTime::now() - Duration::from_secs(7200))
+        .unwrap();
+    world.rename("0.log", "0.log.20260101-000001");
+    write(&world, 0, 2..4);
+    assert_eq!(world.read(), expected(2..4));
 }
