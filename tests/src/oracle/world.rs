@@ -17,8 +17,8 @@ use crate::{Agent, Command, Metrics, free_port, scrape};
 
 /// The longest that anything may take to arrive.
 const SOON: Duration = Duration::from_secs(40);
-/// The positions are saved that often, and a little later on a busy machine.
-const SAVED: Duration = Duration::from_millis(1500);
+/// Positions are saved 10 ms after an acknowledgement, and a little later on a busy machine.
+const SAVED: Duration = Duration::from_millis(250);
 
 /// What the agent is configured with.
 #[derive(Clone, Debug)]

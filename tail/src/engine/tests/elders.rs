@@ -119,7 +119,7 @@ fn first_generations_that_are_too_old_are_left_alone() {
     let mut world = World::containers();
     world.settings.exclude_older_than = Some(Duration::from_secs(3600));
     write(&world, 0, 0..2);
-    let old = fs::File::options()
+    let old = File::options()
         .append(true)
         .open(world.path("0.log"))
         .unwrap();
