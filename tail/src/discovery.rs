@@ -142,6 +142,9 @@ struct Walk<'a> {
     now: Instant,
     /// Directories are listed whether they have changed or not.
     anyway: bool,
+    /// Directories to look at; the others are taken to be as they were.
+    only: Option<&'a HashSet<PathBuf>>,
+    known: &'a HashMap<PathBuf, Inode>,
     scan: Scan,
     seen: HashMap<PathBuf, Inode>,
     linked: HashMap<PathBuf, BTreeMap<OsString, PathBuf>>,
@@ -175,8 +178,13 @@ impl Discovery {
         }
     }
 
-    /// Looks at every directory once.
-    pub(crate) fn scan(&mut self, now: Instant, stats: &Stats) -> Scan {
+    /// Looks at every directory once; with `only` at those of them that are known, and at what is new beneath them.
+    pub(crate) fn scan(
+        &mut self,
+        now: Instant,
+        stats: &Stats,
+        only: Option<&HashSet<PathBuf>>,
+    ) -> Scan {
         if self
             .roots_at
             .is_none_or(|at| now.duration_since(at) >= RELIST)
@@ -205,6 +213,8 @@ impl Discovery {
             stats,
             now,
             anyway: self.ordering.is_some(),
+            only: only.filter(|_| self.ordering.is_none()),
+            known: &self.known,
             scan: Scan::default(),
             seen: HashMap::new(),
             linked: HashMap::new(),
@@ -244,6 +254,16 @@ impl Discovery {
 
 impl Walk<'_> {
     fn directory(&mut self, node: &mut Node, depth: usize) {
+        let wanted = self.only.map(|only| only.contains(&node.real));
+        if wanted == Some(false)
+            && node.stamp.is_some()
+            && let Some(inode) = self.known.get(&node.real)
+        {
+            if self.seen.insert(node.real.clone(), *inode).is_none() {
+                self.below(node, depth);
+            }
+            return;
+        }
         let metadata = match fs::metadata(&node.real) {
             Ok(metadata) => metadata,
             Err(error) => return self.failed(&node.real, &error),
@@ -261,6 +281,7 @@ impl Walk<'_> {
         };
         let fresh = node.stamp.is_some_and(|before| {
             !self.anyway
+                && wanted != Some(true)
                 && before.settled
                 && before.inode == stamp.inode
                 && before.modified == stamp.modified
@@ -276,6 +297,10 @@ impl Walk<'_> {
                 }
             }
         }
+        self.below(node, depth);
+    }
+
+    fn below(&mut self, node: &mut Node, depth: usize) {
         for child in node.children.values_mut() {
             self.directory(child, depth + 1);
         }
@@ -534,7 +559,7 @@ mod tests {
         }
 
         fn scan(&mut self) -> Scan {
-            self.discovery.scan(self.now, &self.stats)
+            self.discovery.scan(self.now, &self.stats, None)
         }
 
         /// The matched paths of the directories that changed, below the root.
@@ -575,6 +600,47 @@ mod tests {
         assert_eq!(tree.matched(), ["pods/a/c/0.log", "pods/b/c/0.log"]);
         tree.write("pods/a/c/1.log");
         assert!(tree.matched().contains(&"pods/a/c/1.log".to_owned()));
+    }
+
+    #[test]
+    fn only_what_is_named_is_looked_at_and_what_is_new_below_it() {
+        let mut tree = Tree::new(&["pods/*/*/*.log"], &[], &[]);
+        tree.write("pods/a/c/0.log");
+        tree.write("pods/b/c/0.log");
+        tree.scan();
+        tree.write("pods/a/c/1.log");
+        tree.write("pods/b/c/1.log");
+        tree.write("pods/new/c/0.log");
+        let mut look = |paths: &[&str]| {
+            let only = paths.iter().map(|path| tree.path(path)).collect();
+            let scan = tree.discovery.scan(tree.now, &tree.stats, Some(&only));
+            let root = tree.path("");
+            let mut directories: Vec<_> = scan
+                .changed
+                .iter()
+                .map(|listing| {
+                    let below = listing.directory.strip_prefix(&root).unwrap();
+                    below.display().to_string()
+                })
+                .collect();
+            directories.sort();
+            (directories, scan.gone)
+        };
+        assert_eq!(look(&["pods/a/c"]), (vec!["pods/a/c".to_owned()], vec![]));
+        assert_eq!(look(&["pods/a"]), (vec!["pods/a".to_owned()], vec![]));
+        let below = ["pods", "pods/new", "pods/new/c"]
+            .map(str::to_owned)
+            .to_vec();
+        assert_eq!(look(&["pods"]), (below, vec![]));
+        fs::remove_dir_all(tree.path("pods/b")).unwrap();
+        let mut look = |path: &str| {
+            let only = HashSet::from([tree.path(path)]);
+            tree.discovery.scan(tree.now, &tree.stats, Some(&only)).gone
+        };
+        assert!(look("pods/a").is_empty());
+        let mut gone = look("pods");
+        gone.sort();
+        assert_eq!(gone, [tree.path("pods/b"), tree.path("pods/b/c")]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -104,6 +104,10 @@ pub(crate) struct Engine<S> {
     known_until: i64,
     scans: u64,
     next_scan: Instant,
+    /// When every directory is looked at; before that those in `renamed` only.
+    next_full_scan: Instant,
+    /// Directories in which names changed.
+    renamed: HashSet<PathBuf>,
     /// Not before this, whatever the hints say.
     scan_floor: Instant,
     scan_cost: Option<Duration>,
@@ -184,6 +188,8 @@ impl<S: Sink> Engine<S> {
             },
             scans: 0,
             next_scan: now,
+            next_full_scan: now,
+            renamed: HashSet::new(),
             scan_floor: now,
             scan_cost: None,
             rescan: false,
@@ -218,7 +224,7 @@ impl<S: Sink> Engine<S> {
         self.stopping = true;
     }
 
-    /// How long looking at the directories took, if the last turn did.
+    /// How much of a processor's time looking at the directories took, if the last turn did.
     pub(crate) fn scan_cost(&mut self) -> Option<Duration> {
         self.scan_cost.take()
     }
@@ -236,10 +242,16 @@ impl<S: Sink> Engine<S> {
         }
         self.listen(now);
         if now >= self.next_scan {
-            let begun = Instant::now();
-            self.reconcile(now);
-            self.scan_cost = Some(begun.elapsed());
-            self.next_scan = now + self.look_interval();
+            let begun = thread_time();
+            let renamed = std::mem::take(&mut self.renamed);
+            if now >= self.next_full_scan {
+                self.next_full_scan = now + self.look_interval();
+                self.reconcile(None, now);
+            } else {
+                self.reconcile(Some(&renamed), now);
+            }
+            self.scan_cost = Some(thread_time().saturating_sub(begun));
+            self.next_scan = self.next_full_scan;
             if std::mem::take(&mut self.rescan) {
                 self.next_scan = now + GAP;
             }
@@ -484,6 +496,7 @@ impl<S: Sink> Engine<S> {
         add(&self.stats.truncated, 1);
         self.dirty = true;
         self.next_scan = self.scan_floor.max(now);
+        self.renamed.insert(stream.directory.clone());
         stream.paused_until = Some(self.next_scan);
         let Some(old) = stream.generations.get(index) else {
             return;
@@ -648,6 +661,12 @@ impl<S: Sink> Engine<S> {
             }
         }
     }
+}
+
+/// What this thread has used of its processor.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 #[derive(Debug, PartialEq, Eq)]

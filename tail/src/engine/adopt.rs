@@ -1,7 +1,7 @@
 //! From what lies in the directories to streams and their generations.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -32,14 +32,14 @@ const FORGET_AFTER: Duration = Duration::from_secs(300);
 const NOWHERE: Inode = (0, 0);
 
 impl<S: Sink> Engine<S> {
-    /// Brings the streams in line with what lies in the directories.
-    pub(super) fn reconcile(&mut self, now: Instant) {
+    /// Brings the streams in line with what lies in the directories, or in `only` these.
+    pub(super) fn reconcile(&mut self, only: Option<&HashSet<PathBuf>>, now: Instant) {
         self.scans += 1;
         let Scan {
             changed,
             gone,
             exhausted,
-        } = self.discovery.scan(now, &self.stats);
+        } = self.discovery.scan(now, &self.stats, only);
         if exhausted {
             self.close_idle(GIVE_UP);
         }
@@ -309,6 +309,7 @@ impl<S: Sink> Engine<S> {
         }
         if moved {
             self.rescan = true;
+            self.renamed.insert(directory.clone());
         }
         self.dirty = true;
         if stream.is_finished() {

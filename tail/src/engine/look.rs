@@ -88,12 +88,13 @@ impl<S: Sink> Engine<S> {
             }
         }
         if !self.news.names.is_empty() {
-            self.news.names.clear();
+            self.renamed.extend(self.news.names.drain(..));
             self.next_scan = self.next_scan.min(self.scan_floor.max(now));
         }
         if self.news.overflow {
             self.news.overflow = false;
             self.next_full = now;
+            self.next_full_scan = now;
             self.next_scan = self.next_scan.min(self.scan_floor.max(now));
         }
         for (directory, _) in self.heat.iter().filter(|(_, heat)| heat.hot) {
