@@ -311,15 +311,17 @@ impl Walk<'_> {
         node.links = links;
     }
 
-    /// Lists a directory. Names that change while it is read may be missed, so one that changes just now is read until twice the
-    /// same is found.
+    /// Lists a directory. Names that change while it is read may be missed, so one that changes meanwhile, or changed just
+    /// now, is read until twice the same is found.
     fn list(&mut self, node: &mut Node, depth: usize) -> io::Result<()> {
+        let mut before = fs::metadata(&node.real)?;
         let mut files = self.list_once(node, depth)?;
         for _ in 0..READS {
-            let fresh = fs::metadata(&node.real).map(|metadata| !is_settled(&metadata));
-            if !fresh.unwrap_or(true) {
+            let after = fs::metadata(&node.real)?;
+            if is_settled(&after) && modified(&before) == modified(&after) {
                 break;
             }
+            before = after;
             let again = self.list_once(node, depth)?;
             let names = |found: &Found| (found.name.clone(), found.inode);
             let same = files.iter().map(names).eq(again.iter().map(names));
