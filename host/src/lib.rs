@@ -42,6 +42,7 @@ pub mod stat;
 pub mod statfs;
 pub mod swaps;
 pub mod tcp;
+pub mod timex;
 pub mod timezone;
 pub mod topology;
 pub mod udev;

@@ -15,6 +15,7 @@ mod cpufreq;
 mod diskstats;
 mod dmi;
 mod dmmultipath;
+mod drbd;
 mod drm;
 mod edac;
 mod entropy;
@@ -32,6 +33,7 @@ mod loadavg;
 mod mdadm;
 mod meminfo;
 mod meminfo_numa;
+mod mountstats;
 mod netclass;
 mod netdev;
 mod netstat;
@@ -41,6 +43,7 @@ mod nfsd;
 mod nvme;
 mod nvmesubsystem;
 mod os;
+mod pcidevice;
 mod powersupplyclass;
 mod pressure;
 mod processes;
@@ -60,6 +63,7 @@ mod tcpstat;
 mod textfile;
 mod thermal_zone;
 mod time;
+mod timex;
 mod udp_queues;
 mod uname;
 mod vmstat;
@@ -89,6 +93,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("diskstats", diskstats::make, true),
     ("dmi", dmi::make, true),
     ("dmmultipath", dmmultipath::make, true),
+    ("drbd", drbd::make, false),
     ("drm", drm::make, false),
     ("edac", edac::make, true),
     ("entropy", entropy::make, true),
@@ -106,6 +111,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("mdadm", mdadm::make, true),
     ("meminfo", meminfo::make, true),
     ("meminfo_numa", meminfo_numa::make, false),
+    ("mountstats", mountstats::make, false),
     ("netclass", netclass::make, true),
     ("netdev", netdev::make, true),
     ("netstat", netstat::make, true),
@@ -115,6 +121,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("nvme", nvme::make, true),
     ("nvmesubsystem", nvmesubsystem::make, false),
     ("os", os::make, true),
+    ("pcidevice", pcidevice::make, false),
     ("powersupplyclass", powersupplyclass::make, true),
     ("pressure", pressure::make, true),
     ("processes", processes::make, false),
@@ -134,6 +141,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("textfile", textfile::make, true),
     ("thermal_zone", thermal_zone::make, true),
     ("time", time::make, true),
+    ("timex", timex::make, true),
     ("udp_queues", udp_queues::make, true),
     ("uname", uname::make, true),
     ("vmstat", vmstat::make, true),
@@ -160,6 +168,7 @@ pub(crate) const NAMES: &[&str] = &[
     "diskstats",
     "dmi",
     "dmmultipath",
+    "drbd",
     "drm",
     "edac",
     "entropy",
@@ -177,6 +186,7 @@ pub(crate) const NAMES: &[&str] = &[
     "mdadm",
     "meminfo",
     "meminfo_numa",
+    "mountstats",
     "netclass",
     "netdev",
     "netstat",
@@ -186,6 +196,7 @@ pub(crate) const NAMES: &[&str] = &[
     "nvme",
     "nvmesubsystem",
     "os",
+    "pcidevice",
     "powersupplyclass",
     "pressure",
     "processes",
@@ -205,6 +216,7 @@ pub(crate) const NAMES: &[&str] = &[
     "textfile",
     "thermal_zone",
     "time",
+    "timex",
     "udp_queues",
     "uname",
     "vmstat",
@@ -218,7 +230,7 @@ pub(crate) const NAMES: &[&str] = &[
 /// Collectors of node_exporter for Linux that are not here.
 #[rustfmt::skip]
 pub(crate) const ELSEWHERE: &[&str] = &[
-    "drbd", "ethtool", "logind", "mountstats", "ntp", "pcidevice", "perf", "runit", "supervisord", "systemd", "timex", "wifi",
+    "ethtool", "logind", "ntp", "perf", "runit", "supervisord", "systemd", "wifi",
 ];
 
 /// Whether a collector runs when nobody says so.

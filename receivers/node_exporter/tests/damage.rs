@@ -40,7 +40,7 @@ fn successes(root: &Path) -> Vec<(String, bool)> {
     let yaml = format!(
         "path: {{procfs: '{root}/proc', sysfs: '{root}/sys', rootfs: '{root}/root', udev: {{data: '{root}/udev'}}}}\n\
          cpu: {{info: true}}\nbcache: {{priorityStats: true}}\ntextfile: {{directory: '{root}/textfile'}}\n\
-         collectors: {{enable: [buddyinfo, cgroups, cpu_vulnerabilities, drm, interrupts, ksmd, lnstat, meminfo_numa, nvmesubsystem, processes, slabinfo, softirqs, swap, tcpstat, xfrm, zoneinfo]}}"
+         collectors: {{enable: [buddyinfo, cgroups, cpu_vulnerabilities, drbd, drm, interrupts, ksmd, lnstat, meminfo_numa, mountstats, nvmesubsystem, pcidevice, processes, slabinfo, softirqs, swap, tcpstat, xfrm, zoneinfo]}}"
     );
     let prepared = decode(&factory(), &yaml).unwrap_or_else(|problems| panic!("{problems}"));
     let Create::Receiver(create) = prepared.create else {

@@ -46,7 +46,8 @@ const PATHS: &str = "path: {procfs: '{fixtures}/proc', sysfs: '{fixtures}/sys', 
 
 /// What differs from one machine or one run to the next is shown as `…`.
 fn masked(text: &str) -> String {
-    const CHANGING: [&str; 10] = [
+    const CHANGING: [&str; 11] = [
+        "node_timex_",
         "node_textfile_mtime_seconds{",
         "node_filesystem_size_bytes{",
         "node_filesystem_free_bytes{",
@@ -84,7 +85,7 @@ async fn the_whole_host() {
         "{PATHS}cpu: {{info: true, flags_include: '^avx', bugs_include: '.'}}\nstat: {{softirq: true}}\nbcache: {{priorityStats: true}}\n\
          textfile: {{directory: '{{fixtures}}/text*'}}\n\
          sysctl: {{include: [kernel.threads-max, 'fs.file-nr:total,current,max', fs.file-nr], include_info: [kernel.seccomp.actions_avail]}}\n\
-         collectors: {{enable: [buddyinfo, cgroups, cpu_vulnerabilities, drm, interrupts, ksmd, lnstat, meminfo_numa, nvmesubsystem, processes, slabinfo, softirqs, swap, sysctl, tcpstat, xfrm, zoneinfo]}}"
+         collectors: {{enable: [buddyinfo, cgroups, cpu_vulnerabilities, drbd, drm, interrupts, ksmd, lnstat, meminfo_numa, mountstats, nvmesubsystem, pcidevice, processes, slabinfo, softirqs, swap, sysctl, tcpstat, xfrm, zoneinfo]}}"
     ));
     let text = render_metrics(&collect(&source, &everything()).await);
     expect_file!["fixtures/golden.txt"].assert_eq(&masked(&text));
@@ -190,15 +191,15 @@ fn problems(yaml: &str, expected: Expect) {
 fn wrong_settings_are_explained() {
     problems(
         "collection_interval: 0s\n\
-         collectors: {enable: [runit, memifno], disable: [ntp, cpuu]}\n\
+         collectors: {enable: [perf, memifno], disable: [ntp, cpuu]}\n\
          filesystem: {mount_points_exclude: a, mount_points_include: b, stat_workers: 0}\n\
          netdev: {device_exclude: '(', label_ifalias: true}\n\
          diskstats: {device_exclud: x}\n",
         expect![[r#"
             config:1:22: receivers::node_exporter: collection_interval must be greater than zero
-            config:2:23: receivers::node_exporter::collectors::enable[0]: node_exporter's collector 'runit' is not in Corten yet
-            config:2:30: receivers::node_exporter::collectors::enable[1]: unknown collector 'memifno', did you mean 'meminfo'?
-            config:2:55: receivers::node_exporter::collectors::disable[1]: unknown collector 'cpuu', did you mean 'cpu'?
+            config:2:23: receivers::node_exporter::collectors::enable[0]: node_exporter's collector 'perf' is not in Corten yet
+            config:2:29: receivers::node_exporter::collectors::enable[1]: unknown collector 'memifno', did you mean 'meminfo'?
+            config:2:54: receivers::node_exporter::collectors::disable[1]: unknown collector 'cpuu', did you mean 'cpu'?
             config:3:61: receivers::node_exporter::filesystem: mount_points_include cannot be set together with mount_points_exclude
             config:3:78: receivers::node_exporter::filesystem: stat_workers must be greater than zero
             config:4:26: receivers::node_exporter::netdev::device_exclude: expected a regular expression, found '(': unclosed group
