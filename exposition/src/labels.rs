@@ -1,6 +1,6 @@
 //! The labels of one series.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use smallvec::SmallVec;
 
@@ -105,17 +105,21 @@ impl<'a> LabelSet<'a> {
     /// One piece of memory that holds them all.
     #[must_use]
     pub fn pack(&self) -> PackedLabels {
-        let size = self
-            .iter()
-            .map(|(name, value)| name.len() + value.len() + 2);
-        let mut packed = Vec::with_capacity(size.sum());
+        let mut packed = Vec::new();
+        self.pack_into(&mut packed);
+        PackedLabels(packed.into_boxed_slice())
+    }
+
+    /// The bytes of [`pack`](Self::pack) in place of what `packed` holds: to look for a series without taking
+    /// memory.
+    pub fn pack_into(&self, packed: &mut Vec<u8>) {
+        packed.clear();
         for (name, value) in self.iter() {
             packed.extend_from_slice(name.as_bytes());
             packed.push(SEPARATOR);
             packed.extend_from_slice(value.as_bytes());
             packed.push(SEPARATOR);
         }
-        PackedLabels(packed.into_boxed_slice())
     }
 }
 
@@ -126,6 +130,12 @@ const SEPARATOR: u8 = 0xff;
 /// equal bytes, so it serves as a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PackedLabels(Box<[u8]>);
+
+impl Borrow<[u8]> for PackedLabels {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl PackedLabels {
     /// Names and values in the order of their names.

@@ -3,7 +3,7 @@
 //! A page is made in two steps. [`Translation`] walks OTLP metrics and says what they are in
 //! Prometheus's terms: name, type, labels ([`naming`] has the rules). What it finds goes to a
 //! [`Sink`]. One sink is the [`Page`], which keeps references into the telemetry, sorts, and writes
-//! text 0.0.4 or OpenMetrics 1.0; another is the store of an exporter that remembers what it was
+//! text 0.0.4, OpenMetrics 1.0 or protobuf; another is the store of an exporter that remembers what it was
 //! pushed. No data model stands in between: rendering a node's 600 samples takes less time than
 //! reading their files.
 //!
@@ -28,6 +28,7 @@
 //! ```
 
 mod encoding;
+mod escaping;
 mod labels;
 pub mod naming;
 mod negotiation;
@@ -38,8 +39,9 @@ mod translation;
 mod value;
 
 pub use encoding::Encoding;
+pub use escaping::Escaping;
 pub use labels::{LabelSet, PackedLabels};
-pub use negotiation::{Escaping, Format, Syntax};
-pub use page::{Page, Problem, Report};
+pub use negotiation::{Format, Syntax};
+pub use page::{Page, Problem, Report, units_clash};
 pub use translation::{Family, Kind, Point, ResourceLabels, Sink, Translation};
 pub use value::{Exemplar, Exponential, Held, Histogram, Run, Summary, Value, number};

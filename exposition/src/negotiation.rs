@@ -3,22 +3,17 @@
 use http::HeaderMap;
 use http::header::ACCEPT;
 
-/// The two text formats.
+use crate::escaping::Escaping;
+
+/// The formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {
     /// Prometheus's text format, 0.0.4 (and 1.0.0, which is the same with UTF-8 names in quotes).
     Text,
     /// OpenMetrics 1.0: units, exemplars, `# EOF`.
     OpenMetrics,
-}
-
-/// What becomes of names that older scrapers do not accept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Escaping {
-    /// Underscores in place of other characters.
-    Underscores,
-    /// The names as they are, in quotes.
-    AllowUtf8,
+    /// `io.prometheus.client.MetricFamily`, each after its length: exemplars and native histograms.
+    Protobuf,
 }
 
 /// How a page is written.
@@ -30,6 +25,76 @@ pub struct Format {
     pub escaping: Escaping,
     /// Its content type.
     content_type: &'static str,
+}
+
+/// The content type of a format without an escaping, and with each of them.
+struct ContentTypes {
+    syntax: Syntax,
+    plain: &'static str,
+    allow_utf8: Option<&'static str>,
+    underscores: &'static str,
+    dots: &'static str,
+    values: &'static str,
+}
+
+macro_rules! content_types {
+    ($syntax:ident, $base:literal, $utf8:expr) => {
+        ContentTypes {
+            syntax: Syntax::$syntax,
+            plain: $base,
+            allow_utf8: $utf8,
+            underscores: concat!($base, "; escaping=underscores"),
+            dots: concat!($base, "; escaping=dots"),
+            values: concat!($base, "; escaping=values"),
+        }
+    };
+}
+
+// UTF-8 names came with the versions 1.0.0 of the text formats.
+static TEXT_0: ContentTypes =
+    content_types!(Text, "text/plain; version=0.0.4; charset=utf-8", None);
+static TEXT_1: ContentTypes = content_types!(
+    Text,
+    "text/plain; version=1.0.0; charset=utf-8",
+    Some("text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8")
+);
+static OPEN_METRICS_0: ContentTypes = content_types!(
+    OpenMetrics,
+    "application/openmetrics-text; version=0.0.1; charset=utf-8",
+    None
+);
+static OPEN_METRICS_1: ContentTypes = content_types!(
+    OpenMetrics,
+    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    Some("application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8")
+);
+static PROTOBUF: ContentTypes = content_types!(
+    Protobuf,
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+    Some(
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=allow-utf-8"
+    )
+);
+
+impl ContentTypes {
+    /// The format with the escaping that is asked for; what is not known is as if nothing was.
+    fn escaped(&self, escaping: Option<&str>) -> Format {
+        let (escaping, content_type) = match escaping.and_then(Escaping::named) {
+            None => (Escaping::Underscores, self.plain),
+            Some(Escaping::AllowUtf8) => match self.allow_utf8 {
+                Some(content_type) => (Escaping::AllowUtf8, content_type),
+                None => (Escaping::Underscores, self.plain),
+            },
+            Some(Escaping::Underscores) => (Escaping::Underscores, self.underscores),
+            Some(Escaping::Dots) => (Escaping::Dots, self.dots),
+            Some(Escaping::Values) => (Escaping::Values, self.values),
+        };
+        Format {
+            syntax: self.syntax,
+            escaping,
+            content_type,
+        }
+    }
 }
 
 impl Format {
@@ -47,21 +112,11 @@ impl Format {
         content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
     };
 
-    const TEXT_UTF8: Self = Self {
-        syntax: Syntax::Text,
-        escaping: Escaping::AllowUtf8,
-        content_type: "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
-    };
-
-    const OPEN_METRICS_UTF8: Self = Self {
-        syntax: Syntax::OpenMetrics,
-        escaping: Escaping::AllowUtf8,
-        content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
-    };
-
-    const OPEN_METRICS_0: Self = Self {
-        content_type: "application/openmetrics-text; version=0.0.1; charset=utf-8",
-        ..Self::OPEN_METRICS
+    /// Protobuf without UTF-8 names.
+    pub const PROTOBUF: Self = Self {
+        syntax: Syntax::Protobuf,
+        escaping: Escaping::Underscores,
+        content_type: "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
     };
 
     /// The best format that the request accepts; text 0.0.4 when it accepts none that there is, since
@@ -82,24 +137,33 @@ impl Format {
     }
 
     fn of_range(range: &Range<'_>, open_metrics: bool) -> Option<Self> {
+        let is = |name: &str| range.name.eq_ignore_ascii_case(name);
         let version = range.parameter("version");
-        let utf8 = range
-            .parameter("escaping")
-            .is_some_and(|escaping| escaping.eq_ignore_ascii_case("allow-utf-8"));
-        let name = range.name.to_ascii_lowercase();
-        match (name.as_str(), version) {
-            ("application/openmetrics-text", _) if !open_metrics => None,
-            ("application/openmetrics-text", Some("1.0.0")) if utf8 => {
-                Some(Self::OPEN_METRICS_UTF8)
+        let dialect = if is("application/vnd.google.protobuf") {
+            let proto = range.parameter("proto");
+            let encoding = range.parameter("encoding");
+            let known = proto == Some("io.prometheus.client.MetricFamily")
+                && encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case("delimited"));
+            known.then_some(&PROTOBUF)?
+        } else if is("application/openmetrics-text") {
+            match version {
+                _ if !open_metrics => return None,
+                Some("1.0.0") => &OPEN_METRICS_1,
+                None | Some("0.0.1") => &OPEN_METRICS_0,
+                Some(_) => return None,
             }
-            ("application/openmetrics-text", Some("1.0.0")) => Some(Self::OPEN_METRICS),
-            ("application/openmetrics-text", None | Some("0.0.1")) => Some(Self::OPEN_METRICS_0),
-            ("text/plain", Some("1.0.0")) if utf8 => Some(Self::TEXT_UTF8),
-            ("text/plain", None | Some("0.0.4" | "1.0.0")) | ("text/*" | "*/*", _) => {
-                Some(Self::TEXT)
+        } else if is("text/plain") {
+            match version {
+                Some("1.0.0") => &TEXT_1,
+                None | Some("0.0.4") => &TEXT_0,
+                Some(_) => return None,
             }
-            _ => None,
-        }
+        } else if is("text/*") || is("*/*") {
+            &TEXT_0
+        } else {
+            return None;
+        };
+        Some(dialect.escaped(range.parameter("escaping")))
     }
 
     /// For the header `Content-Type`.
@@ -177,7 +241,9 @@ mod tests {
     #[test]
     fn the_best_that_there_is() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-        let prometheus_3 = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        let prometheus_2_native = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let prometheus_3_native = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
         let text = Format::TEXT.content_type();
         let open_metrics = Format::OPEN_METRICS.content_type();
         for (accept, open, expected) in [
@@ -188,23 +254,36 @@ mod tests {
             ("application/json", true, text),
             (prometheus_2, true, open_metrics),
             (prometheus_2, false, text),
-            (prometheus_3, true, Format::OPEN_METRICS_UTF8.content_type()),
-            (prometheus_3, false, Format::TEXT_UTF8.content_type()),
+            (prometheus_2_native, true, Format::PROTOBUF.content_type()),
+            (prometheus_3, true, OPEN_METRICS_1.allow_utf8.unwrap()),
+            (prometheus_3, false, TEXT_1.allow_utf8.unwrap()),
+            (prometheus_3_native, false, PROTOBUF.allow_utf8.unwrap()),
+            // Text and JSON forms of the same messages are not written.
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text",
+                true,
+                text,
+            ),
+            ("application/vnd.google.protobuf", true, text),
             (
                 "application/openmetrics-text; version=1.0.0; escaping=underscores",
                 true,
-                open_metrics,
+                OPEN_METRICS_1.underscores,
             ),
+            ("text/plain;version=1.0.0;escaping=dots", true, TEXT_1.dots),
+            (
+                "text/plain;version=0.0.4;escaping=VALUES",
+                true,
+                TEXT_0.values,
+            ),
+            ("text/plain;version=0.0.4;escaping=allow-utf-8", true, text),
+            ("text/plain;version=1.0.0;escaping=new", true, TEXT_1.plain),
             (
                 "application/openmetrics-text;version=\"1.0.0\"",
                 true,
                 open_metrics,
             ),
-            (
-                "application/openmetrics-text",
-                true,
-                Format::OPEN_METRICS_0.content_type(),
-            ),
+            ("application/openmetrics-text", true, OPEN_METRICS_0.plain),
             ("application/openmetrics-text;version=2.0.0", true, text),
             (
                 "application/openmetrics-text;version=1.0.0;q=0, text/plain;q=0.1",

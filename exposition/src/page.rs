@@ -1,5 +1,6 @@
 //! A page: families gathered, sorted, and written.
 
+mod protobuf;
 mod write;
 
 use std::borrow::Cow;
@@ -7,11 +8,13 @@ use std::ops::Range;
 
 use corten_pdata::metrics::Temporality;
 
+use crate::escaping::Escaping;
 use crate::labels::LabelSet;
-use crate::naming::{Unnameable, is_legacy_label, is_legacy_metric, underscored};
-use crate::negotiation::{Escaping, Format, Syntax};
+use crate::naming::{Unnameable, is_legacy_label};
+use crate::negotiation::{Format, Syntax};
 use crate::translation::{Family, Kind, Point, Sink, TARGET_INFO};
 use crate::value::{Exemplar, Exponential, Held, Histogram, Summary, Value, number};
+use protobuf::ProtobufWriter;
 use write::Writer;
 
 /// Something that could not be shown. The rest of the page is complete.
@@ -29,6 +32,18 @@ pub enum Problem {
         kept: Kind,
         /// The other.
         left_out: Kind,
+    },
+    /// Two units under one name.
+    #[error(
+        "{family}: is in {kept} already, the one of the same name in {left_out} is left out: rename one of them, or choose a translation_strategy that adds the unit"
+    )]
+    Unit {
+        /// The name.
+        family: String,
+        /// The unit that came first.
+        kept: String,
+        /// The other.
+        left_out: String,
     },
     /// The same series several times.
     #[error(
@@ -68,6 +83,28 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// What kind of problem it is, in one word: for counting.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "name",
+            Self::Type { .. } => "type_conflict",
+            Self::Unit { .. } => "unit_conflict",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Part { .. } => "name_of_a_part",
+            Self::Label { .. } => "reserved_label",
+            Self::Temporality { .. } => "not_cumulative",
+        }
+    }
+}
+
+/// Whether two units of one name contradict each other. Who names none agrees with everybody.
+#[must_use]
+pub fn units_clash(kept: &str, other: &str) -> bool {
+    !kept.is_empty() && !other.is_empty() && kept != other
+}
+
 /// What became of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -87,7 +124,7 @@ pub struct Page<'a> {
     timestamps: bool,
     parts: Vec<Part<'a>>,
     series: Vec<Series<'a>>,
-    /// The label blocks of all series as they will be written, without braces.
+    /// The labels of all series as they will be written: blocks without braces, or messages.
     labels: Vec<u8>,
     problems: Vec<Problem>,
 }
@@ -133,11 +170,9 @@ impl<'a> Page<'a> {
 
     /// Begins a family, or goes on with one that another source began.
     pub fn begin(&mut self, name: Cow<'a, str>, kind: Kind, help: &'a str, unit: Cow<'a, str>) {
-        let name = match self.format.escaping {
-            Escaping::Underscores if !is_legacy_metric(&name) => {
-                Cow::Owned(underscored(&name, is_legacy_metric).into_owned())
-            }
-            _ => name,
+        let name = match self.format.escaping.metric(&name) {
+            Cow::Owned(escaped) => Cow::Owned(escaped),
+            Cow::Borrowed(_) => name,
         };
         let at = self.series.len();
         self.parts.push(Part {
@@ -160,10 +195,16 @@ impl<'a> Page<'a> {
         let Some(part) = self.parts.last_mut() else {
             return;
         };
-        if self.format.escaping == Escaping::Underscores
-            && labels.iter().any(|(name, _)| !is_legacy_label(name))
-        {
-            labels.rename(|name| match underscored(name, is_legacy_label) {
+        let escaping = self.format.escaping;
+        let to_escape = match escaping {
+            Escaping::AllowUtf8 => false,
+            Escaping::Dots => true,
+            Escaping::Underscores | Escaping::Values => {
+                labels.iter().any(|(name, _)| !is_legacy_label(name))
+            }
+        };
+        if to_escape {
+            labels.rename(|name| match escaping.label(name) {
                 Cow::Borrowed(_) => None,
                 Cow::Owned(name) => Some(name),
             });
@@ -186,7 +227,10 @@ impl<'a> Page<'a> {
             return;
         }
         let start = self.labels.len();
-        write::label_block(&mut self.labels, labels.iter());
+        match self.format.syntax {
+            Syntax::Protobuf => protobuf::label_messages(&mut self.labels, labels.iter()),
+            _ => write::label_block(&mut self.labels, labels.iter()),
+        }
         self.series.push(Series {
             labels: start..self.labels.len(),
             value,
@@ -198,7 +242,7 @@ impl<'a> Page<'a> {
 
     /// Whether an exemplar of the family that began last would be written.
     fn shows_exemplars(&self) -> bool {
-        self.format.syntax == Syntax::OpenMetrics
+        self.format.syntax != Syntax::Text
             && self
                 .parts
                 .last()
@@ -225,26 +269,41 @@ impl<'a> Page<'a> {
             .collect();
         let mut left_out = vec![false; families.len()];
         let mut series: Vec<&Series<'a>> = Vec::new();
-        let mut writer = Writer::new(out, self.format, self.timestamps, &self.labels);
+        let mut writer = match self.format.syntax {
+            Syntax::Protobuf => Either::Protobuf(ProtobufWriter::new(
+                out,
+                self.format,
+                self.timestamps,
+                &self.labels,
+            )),
+            _ => Either::Text(Writer::new(out, self.format, self.timestamps, &self.labels)),
+        };
         for (position, parts) in families.iter().enumerate() {
             let Some(first) = parts.first() else { continue };
             if left_out.get(position) == Some(&true) {
                 continue;
             }
-            for name in part_names(first) {
-                if let Ok(other) = names.binary_search(&name.as_str())
+            for suffix in part_suffixes(first.kind) {
+                let part = first.name.bytes().chain(suffix.bytes());
+                if let Ok(other) = names.binary_search_by(|name| name.bytes().cmp(part.clone()))
                     && let Some(left_out) = left_out.get_mut(other)
                 {
                     *left_out = true;
                     report.problems.push(Problem::Part {
-                        family: name,
+                        family: format!("{}{suffix}", first.name),
                         of: first.name.clone().into_owned(),
                     });
                 }
             }
             series.clear();
             for part in *parts {
-                if part.kind == first.kind {
+                if part.kind == first.kind && units_clash(&first.unit, &part.unit) {
+                    report.problems.push(Problem::Unit {
+                        family: part.name.clone().into_owned(),
+                        kept: first.unit.clone().into_owned(),
+                        left_out: part.unit.clone().into_owned(),
+                    });
+                } else if part.kind == first.kind {
                     series.extend(self.series.get(part.series.clone()).unwrap_or_default());
                 } else {
                     report.problems.push(Problem::Type {
@@ -256,11 +315,16 @@ impl<'a> Page<'a> {
             }
             self.sort_and_dedup(first, &mut series, &mut report.problems);
             let stands_alone = |name: &str| names.binary_search(&name).is_err();
-            writer.family(first, &series, stands_alone);
+            match &mut writer {
+                Either::Text(writer) => writer.family(first, &series, stands_alone),
+                Either::Protobuf(writer) => writer.family(first, &series),
+            }
             report.families += 1;
             report.series += series.len();
         }
-        writer.end();
+        if let Either::Text(writer) = writer {
+            writer.end();
+        }
         report
     }
 
@@ -281,7 +345,10 @@ impl<'a> Page<'a> {
         series.dedup_by(|next, kept| {
             let same = labels(next) == labels(kept);
             if same && first.is_none() {
-                first = Some(String::from_utf8_lossy(labels(next)).into_owned());
+                first = Some(match self.format.syntax {
+                    Syntax::Protobuf => protobuf::readable(labels(next)),
+                    _ => String::from_utf8_lossy(labels(next)).into_owned(),
+                });
             }
             same
         });
@@ -296,16 +363,19 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Names of samples that a family of this type has besides its own.
-fn part_names(part: &Part<'_>) -> impl Iterator<Item = String> {
-    let suffixes: &[&str] = match part.kind {
+/// One of the writers.
+enum Either<'w> {
+    Text(Writer<'w>),
+    Protobuf(ProtobufWriter<'w>),
+}
+
+/// What the names of samples have behind their family's in a family of this type.
+fn part_suffixes(kind: Kind) -> &'static [&'static str] {
+    match kind {
         Kind::Histogram => &["_bucket", "_count", "_sum"],
         Kind::Summary => &["_count", "_sum"],
         _ => &[],
-    };
-    suffixes
-        .iter()
-        .map(|suffix| format!("{}{suffix}", part.name))
+    }
 }
 
 impl<'a> Sink<'a> for Page<'a> {

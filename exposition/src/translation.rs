@@ -9,7 +9,7 @@ use corten_pdata::metrics::{
 use corten_pdata::{AnyValue, Attributes, Metrics, Resource};
 
 use crate::labels::LabelSet;
-use crate::naming::{Namer, Shape, unit_suffixes};
+use crate::naming::{Namer, Shape, Unnameable, unit_suffixes};
 use crate::page::Problem;
 
 /// Prometheus's types.
@@ -180,8 +180,8 @@ pub struct Translation {
     pub scope_labels: bool,
     /// Attributes of the resource that every series gets.
     pub resource_labels: ResourceLabels,
-    /// Whether `service.name`, `service.namespace` and `service.instance.id` become `job` and `instance`,
-    /// and the rest of the resource a series of `target_info`.
+    /// Whether `service.name`, `service.namespace` and `service.instance.id` become labels of every series
+    /// (`service_name`, …), and the rest of the resource a series of `target_info` with them.
     pub target_labels: bool,
 }
 
@@ -235,13 +235,18 @@ impl Translation {
         let mut common: Common<'a> = self
             .const_labels
             .iter()
-            .map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str())))
+            .map(|(name, value)| {
+                (
+                    scrapers_own(Cow::Borrowed(name.as_str())),
+                    Cow::Borrowed(value.as_str()),
+                )
+            })
             .collect();
         if !self.resource_labels.included.is_empty() {
             for attribute in resource.attributes() {
                 let key = attribute.key();
                 if self.resource_labels.wants(key)
-                    && let Some(name) = self.namer.label(key)
+                    && let Some(name) = self.label(key)
                 {
                     common.push((name, text(attribute.value())));
                 }
@@ -250,7 +255,12 @@ impl Translation {
         common
     }
 
-    /// `job` and `instance`; tells the sink of `target_info`.
+    /// The label for the attribute `key`. `None` when nothing is left of it.
+    fn label<'a>(&self, key: &'a str) -> Option<Cow<'a, str>> {
+        self.namer.label(key).map(scrapers_own)
+    }
+
+    /// The labels that tell targets apart; tells the sink of `target_info`.
     fn target<'a>(
         &'a self,
         resource: &Resource<'a>,
@@ -260,7 +270,13 @@ impl Translation {
         if !self.target_labels {
             return Common::new();
         }
-        let target = job_and_instance(resource.attributes());
+        let target: Common<'a> = IDENTITY
+            .into_iter()
+            .filter_map(|key| {
+                let value = resource.attributes().get(key)?;
+                Some((self.label(key)?, text(value)))
+            })
+            .collect();
         if target.is_empty() {
             return target;
         }
@@ -268,10 +284,10 @@ impl Translation {
         let mut described = false;
         for attribute in resource.attributes() {
             let key = attribute.key();
-            if matches!(key, SERVICE_NAME | SERVICE_NAMESPACE | SERVICE_INSTANCE) {
+            if IDENTITY.contains(&key) {
                 continue;
             }
-            if let Some(name) = self.namer.label(key) {
+            if let Some(name) = self.label(key) {
                 described = true;
                 labels.attribute(key, name, text(attribute.value()));
             }
@@ -282,7 +298,7 @@ impl Translation {
                 labels.add(name.clone(), value.clone());
             }
             for (name, value) in &self.const_labels {
-                labels.add(Cow::Borrowed(name), Cow::Borrowed(value));
+                labels.add(scrapers_own(Cow::Borrowed(name)), Cow::Borrowed(value));
             }
             labels.finish();
             let wanted = sink.family(Family {
@@ -320,7 +336,7 @@ impl Translation {
                 continue;
             }
             let name = format!("otel_scope_{key}");
-            let name = self.namer.label(&name).map(Cow::into_owned);
+            let name = self.label(&name).map(Cow::into_owned);
             if let Some(name) = name {
                 common.push((Cow::Owned(name), text(attribute.value())));
             }
@@ -338,6 +354,9 @@ impl Translation {
         let data = metric.data();
         let (kind, shape, temporality) = describe(&data, declared);
         let name = match declared {
+            Some(_) if metric.name().is_empty() => Err(Unnameable {
+                name: String::new(),
+            }),
             Some(_) => Ok(Cow::Borrowed(metric.name())),
             None => self
                 .namer
@@ -363,18 +382,14 @@ impl Translation {
             return;
         }
         // Prometheus's own labels are not renamed, whatever the strategy.
-        let namer = if declared.is_none() {
-            Some(&self.namer)
-        } else {
-            None
-        };
         let mut tell = |attributes: Attributes<'a>, point: Point<'a>| {
             labels.clear();
             for attribute in attributes {
                 let key = attribute.key();
-                let name = match namer {
-                    Some(namer) => namer.label(key),
-                    None => Some(Cow::Borrowed(key)),
+                let name = match declared {
+                    None => self.label(key),
+                    Some(_) if key == "__name__" => self.label(key),
+                    Some(_) => Some(Cow::Borrowed(key)).filter(|key| !key.is_empty()),
                 };
                 if let Some(name) = name {
                     labels.attribute(key, name, text(attribute.value()));
@@ -412,23 +427,19 @@ impl Translation {
 
 /// The name of the family that holds what is known of the sources themselves.
 pub(crate) const TARGET_INFO: &str = "target_info";
-const SERVICE_NAME: &str = "service.name";
-const SERVICE_NAMESPACE: &str = "service.namespace";
-const SERVICE_INSTANCE: &str = "service.instance.id";
 
-fn job_and_instance(attributes: Attributes<'_>) -> Common<'_> {
-    let mut target = Common::new();
-    if let Some(name) = attributes.get(SERVICE_NAME) {
-        let job = match attributes.get(SERVICE_NAMESPACE) {
-            Some(namespace) => Cow::Owned(format!("{}/{}", text(namespace), text(name))),
-            None => text(name),
-        };
-        target.push((Cow::Borrowed("job"), job));
+/// What tells one source from another.
+const IDENTITY: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];
+
+/// Labels that the scraper gives every series keep out of its way: under the names that Prometheus itself
+/// gives them where they meet its own.
+fn scrapers_own(name: Cow<'_, str>) -> Cow<'_, str> {
+    match &*name {
+        "job" => Cow::Borrowed("exported_job"),
+        "instance" => Cow::Borrowed("exported_instance"),
+        "__name__" => Cow::Borrowed("exported___name__"),
+        _ => name,
     }
-    if let Some(instance) = attributes.get(SERVICE_INSTANCE) {
-        target.push((Cow::Borrowed("instance"), text(instance)));
-    }
-    target
 }
 
 /// Type for Prometheus, for the naming rules, and temporality. What Prometheus declared counts for

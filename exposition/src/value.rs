@@ -1,5 +1,7 @@
 //! What a series is worth: a number, a histogram, a summary.
 
+use std::borrow::Cow;
+
 use corten_pdata::metrics::{
     self, Buckets, ExponentialHistogramPoint, HistogramPoint, Number, NumberPoint, SummaryPoint,
 };
@@ -69,6 +71,16 @@ impl Histogram {
             counts: point.bucket_counts().collect(),
             exemplars: point.exemplars().map(Exemplar::of).collect(),
         }
+    }
+
+    /// Becomes the histogram of a point, in the memory that it has where the buckets are as many.
+    pub fn replace(&mut self, point: &HistogramPoint<'_>) {
+        self.count = point.count();
+        self.sum = point.sum();
+        replace(&mut self.bounds, point.explicit_bounds());
+        replace(&mut self.counts, point.bucket_counts());
+        self.exemplars.clear();
+        self.exemplars.extend(point.exemplars().map(Exemplar::of));
     }
 
     /// Adds a later delta. `false`, and nothing is added, if the buckets differ.
@@ -141,6 +153,15 @@ pub struct Run {
     pub counts: Vec<u64>,
 }
 
+/// Resolutions that Prometheus's native histograms have.
+const NATIVE_SCALES: std::ops::RangeInclusive<i32> = -4..=8;
+
+/// What counts as zero where nothing is said: Prometheus tells native histograms by having such a bound.
+const ZERO_THRESHOLD: f64 = 1e-128;
+
+/// Empty buckets in a row that are cheaper to write than to step over.
+const GAP: usize = 2;
+
 /// More buckets than this are merged by halving the resolution: the most that the SDKs make.
 const MAX_BUCKETS: usize = 160;
 
@@ -204,6 +225,35 @@ impl Run {
             offset: start,
             counts,
         };
+    }
+
+    /// Ranges of buckets without long gaps between.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let rest = self.counts.get(from..)?;
+            let start = from + rest.iter().position(|count| *count != 0)?;
+            let mut end = start;
+            let mut empty = 0;
+            for count in self.counts.get(start..)? {
+                if *count != 0 {
+                    end += empty + 1;
+                    empty = 0;
+                } else {
+                    empty += 1;
+                    if empty > GAP {
+                        break;
+                    }
+                }
+            }
+            from = end;
+            Some(start..end)
+        })
+    }
+
+    /// A place among the buckets as an index.
+    pub(crate) fn index(place: usize) -> i64 {
+        width(place)
     }
 
     /// Buckets from the first to the last index of both runs together.
@@ -278,6 +328,38 @@ impl Exponential {
         }
     }
 
+    /// As Prometheus's native histograms have it, with a resolution that they have and what counts as zero.
+    /// `None` for a coarser resolution than theirs, and for indexes that no double has.
+    pub(crate) fn native(&self) -> Option<Cow<'_, Self>> {
+        let coarser = self.scale - *NATIVE_SCALES.end().min(&self.scale);
+        let has_indexes = |run: &Run| {
+            let range = i64::from(i32::MIN / 2)..i64::from(i32::MAX / 2);
+            range.contains(&run.offset) && range.contains(&run.end())
+        };
+        if self.scale < *NATIVE_SCALES.start()
+            || !has_indexes(&self.positive)
+            || !has_indexes(&self.negative)
+        {
+            return None;
+        }
+        let unbounded = !(self.zero_threshold.is_finite() && self.zero_threshold > 0.0);
+        if coarser == 0 && !unbounded {
+            return Some(Cow::Borrowed(self));
+        }
+        let mut native = self.clone();
+        native.coarsen(coarser.unsigned_abs());
+        if unbounded {
+            native.zero_threshold = ZERO_THRESHOLD;
+        }
+        Some(Cow::Owned(native))
+    }
+
+    /// How many values the buckets hold.
+    pub(crate) fn counted(&self) -> u64 {
+        let runs = self.positive.counts.iter().chain(&self.negative.counts);
+        runs.fold(self.zero_count, |all, count| all.saturating_add(*count))
+    }
+
     /// The same distribution over explicit buckets, since the text formats have no others: every
     /// populated exponential bucket and those between them become one explicit bucket each, zero
     /// has its own.
@@ -319,7 +401,7 @@ impl Exponential {
     /// `base^index`.
     #[expect(clippy::cast_precision_loss, reason = "indexes are far below 2^53")]
     fn bound(&self, index: i64) -> f64 {
-        (index as f64 * f64::from(-self.scale).exp2()).exp2()
+        (index as f64 * (-f64::from(self.scale)).exp2()).exp2()
     }
 }
 
@@ -341,6 +423,7 @@ impl Summary {
         let mut quantiles: Vec<_> = point
             .quantile_values()
             .map(|at| (at.quantile(), at.value()))
+            .filter(|(quantile, _)| (0.0..=1.0).contains(quantile))
             .collect();
         quantiles.sort_by(|a, b| a.0.total_cmp(&b.0));
         quantiles.dedup_by(|a, b| a.0.total_cmp(&b.0).is_eq());
@@ -391,6 +474,16 @@ impl Exemplar {
             .exemplars()
             .max_by_key(metrics::Exemplar::time_unix_nano)
             .map(Self::of)
+    }
+}
+
+fn replace<T>(kept: &mut Box<[T]>, values: impl Iterator<Item = T> + Clone) {
+    if values.clone().count() == kept.len() {
+        for (kept, value) in kept.iter_mut().zip(values) {
+            *kept = value;
+        }
+    } else {
+        *kept = values.collect();
     }
 }
 

@@ -354,7 +354,7 @@ fn what_is_prometheus_already_stays_untouched() {
 }
 
 #[test]
-fn applications_are_told_apart_by_job_instance_and_scope() {
+fn applications_are_told_apart_by_their_own_attributes_and_scope() {
     let app = |instance: &str| {
         resource(
             &[
@@ -372,12 +372,12 @@ fn applications_are_told_apart_by_job_instance_and_scope() {
         text(&metrics),
         "# HELP target_info Target metadata\n\
          # TYPE target_info gauge\n\
-         target_info{cloud_region=\"eu\",instance=\"a\",job=\"prod/shop\"} 1\n\
-         target_info{cloud_region=\"eu\",instance=\"b\",job=\"prod/shop\"} 1\n\
+         target_info{cloud_region=\"eu\",service_instance_id=\"a\",service_name=\"shop\",service_namespace=\"prod\"} 1\n\
+         target_info{cloud_region=\"eu\",service_instance_id=\"b\",service_name=\"shop\",service_namespace=\"prod\"} 1\n\
          # HELP up_ratio About up\n\
          # TYPE up_ratio gauge\n\
-         up_ratio{instance=\"a\",job=\"prod/shop\",otel_scope_name=\"lib\"} 1\n\
-         up_ratio{instance=\"b\",job=\"prod/shop\",otel_scope_name=\"lib\"} 1\n"
+         up_ratio{otel_scope_name=\"lib\",service_instance_id=\"a\",service_name=\"shop\",service_namespace=\"prod\"} 1\n\
+         up_ratio{otel_scope_name=\"lib\",service_instance_id=\"b\",service_name=\"shop\",service_namespace=\"prod\"} 1\n"
     );
     let translation = Translation {
         const_labels: vec![("dc".to_owned(), "1".to_owned())],
@@ -399,6 +399,73 @@ fn applications_are_told_apart_by_job_instance_and_scope() {
         &report.problems[..],
         [Problem::Duplicate { count: 1, .. }]
     ));
+}
+
+#[test]
+fn job_and_instance_are_left_to_the_scraper() {
+    let resource = resource(
+        &[("service.name", "shop"), ("job", "r"), ("host.name", "h")],
+        "",
+        vec![
+            metric(
+                "up",
+                "",
+                gauge(vec![point(&[("instance", "mine"), ("__name__", "x")], 1.0)]),
+            ),
+            declared(
+                metric(
+                    "textfile",
+                    "",
+                    gauge(vec![point(&[("job", "backup")], 1.0)]),
+                ),
+                "gauge",
+            ),
+        ],
+    );
+    let translation = Translation {
+        const_labels: vec![("job".to_owned(), "c".to_owned())],
+        resource_labels: ResourceLabels::all(),
+        ..Translation::default()
+    };
+    let (page, report) = render_with(&translation, Format::TEXT, &otlp(vec![resource]));
+    assert_eq!(report.problems, []);
+    let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        samples,
+        [
+            "target_info{exported_job=\"r\",host_name=\"h\",service_name=\"shop\"} 1",
+            "textfile{exported_job=\"c\",host_name=\"h\",job=\"backup\",service_name=\"shop\"} 1",
+            "up{exported___name__=\"x\",exported_instance=\"mine\",exported_job=\"c\",host_name=\"h\",service_name=\"shop\"} 1",
+        ]
+    );
+}
+
+#[test]
+fn units_that_contradict_are_no_one_family() {
+    let translation = Translation {
+        namer: Namer::new(TranslationStrategy::UnderscoreEscapingWithoutSuffixes, ""),
+        ..Translation::default()
+    };
+    let metrics = plain(vec![
+        metric("took", "s", gauge(vec![point(&[("a", "1")], 1.0)])),
+        metric("took", "ms", gauge(vec![point(&[("a", "2")], 2.0)])),
+        metric("took", "", gauge(vec![point(&[("a", "3")], 3.0)])),
+        metric("other", "", gauge(vec![point(&[], 4.0)])),
+    ]);
+    let (page, report) = render_with(&translation, Format::TEXT, &metrics);
+    assert_eq!(
+        report.problems,
+        [Problem::Unit {
+            family: "took".to_owned(),
+            kept: "seconds".to_owned(),
+            left_out: "milliseconds".to_owned()
+        }]
+    );
+    assert!(
+        page.contains("took{a=\"1\"} 1\ntook{a=\"3\"} 3\n"),
+        "{page}"
+    );
+    assert!(page.contains("other 4\n"), "{page}");
 }
 
 #[test]

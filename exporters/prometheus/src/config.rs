@@ -32,7 +32,8 @@ pub(crate) struct Own {
     /// A prefix for the names of all metrics, joined with an underscore. Metrics that are Prometheus's already (of
     /// `node_exporter`, `container_metrics`) keep their names.
     pub(crate) namespace: String,
-    /// Labels that every series gets. What may not stand in a label's name becomes an underscore.
+    /// Labels that every series gets. What may not stand in a label's name becomes an underscore. `job` and `instance`
+    /// are the scraper's own and are shown as `exported_job` and `exported_instance`.
     pub(crate) const_labels: BTreeMap<String, String>,
     /// Whether samples carry the time they were measured at. Prometheus takes the time of the scrape otherwise, which
     /// is what it wants nearly always.
@@ -86,8 +87,9 @@ impl Default for Own {
 pub(crate) struct ResourceToTelemetry {
     /// Whether every attribute of the resource becomes a label of every series.
     pub(crate) enabled: bool,
-    /// Whether `service.name`, `service.namespace` and `service.instance.id` are left out, since `job` and `instance` say
-    /// the same.
+    /// Whether `service.name`, `service.namespace` and `service.instance.id` are left out of the conversion. They are labels
+    /// of every translated series all the same, since they tell sources apart; metrics that are Prometheus's already go
+    /// without.
     pub(crate) exclude_service_attributes: bool,
 }
 
@@ -166,6 +168,10 @@ impl Check for Config {
                 at.field(written).error(
                     "is no label name: it is empty or begins with two underscores, which are Prometheus's own",
                 );
+            } else if matches!(&*name, "job" | "instance") {
+                at.field(written).warning(format!(
+                    "is the scraper's own label; it is shown as 'exported_{name}': set it in the scrape job",
+                ));
             } else if !seen.insert(name.clone()) {
                 at.field(written)
                     .error(format!("is the label '{name}', which is there already"));

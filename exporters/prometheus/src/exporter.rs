@@ -1,6 +1,7 @@
 //! The exporter as the pipeline sees it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use corten_component::{
@@ -25,6 +26,14 @@ pub(crate) struct Prometheus {
     rejected: Counter<u64>,
 }
 
+/// How many families a page could not show whole, by exporter and reason.
+pub(crate) fn left_out_counter(cx: &Context) -> Counter<u64> {
+    cx.meter()
+        .u64_counter("corten_exporter_left_out_families")
+        .with_description("Families of which a scrape showed nothing or not everything, by reason: once for each scrape.")
+        .build()
+}
+
 impl Prometheus {
     pub(crate) fn create(cx: Context, config: Config) -> Result<Self, BoxError> {
         let listener = Listeners::of(&cx).http(&cx, "", &config.server)?;
@@ -41,6 +50,8 @@ impl Prometheus {
             translation,
             feeds: Mutex::new(Arc::from([])),
             notices: Notices::default(),
+            left_out: left_out_counter(&cx),
+            page_size: AtomicUsize::new(0),
             settings: own,
             cx,
         });
@@ -58,6 +69,7 @@ impl Prometheus {
         for (reason, points) in [
             ("series_limit", outcome.over_limit),
             ("type_conflict", outcome.wrong_type),
+            ("unit_conflict", outcome.wrong_unit),
             ("not_cumulative", outcome.not_cumulative),
             ("late", outcome.late),
         ] {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use corten_component::{Batch, BoxError, CollectRequest, Context, Feed, async_trait};
@@ -11,6 +12,8 @@ use corten_net::listen::{Handler, text};
 use corten_pdata::{Data, Metrics};
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
 use parking_lot::Mutex;
 
 use crate::config::Own;
@@ -26,6 +29,9 @@ pub(crate) struct Shared {
     pub(crate) store: Mutex<Store>,
     pub(crate) feeds: Mutex<Arc<[Arc<dyn Feed>]>>,
     pub(crate) notices: Notices,
+    pub(crate) left_out: Counter<u64>,
+    /// Bytes of the largest page so far: the next one grows without being moved.
+    pub(crate) page_size: AtomicUsize,
 }
 
 /// What one feed brought.
@@ -168,15 +174,21 @@ impl Shared {
                 page.series(&mut labels, Value::Number(0.0), 0, None);
             }
         }
-        let mut out = Vec::with_capacity(64 << 10);
+        let mut out = Vec::with_capacity(self.page_size.load(Ordering::Relaxed).max(16 << 10));
         let report = page.write(&mut out);
         drop(store);
+        self.page_size.fetch_max(out.len(), Ordering::Relaxed);
         self.report(report);
         Ok(out)
     }
 
     fn report(&self, report: Report) {
         for problem in report.problems {
+            let attributes = [
+                KeyValue::new("exporter", self.cx.id().to_string()),
+                KeyValue::new("reason", problem.reason()),
+            ];
+            self.left_out.add(1, &attributes);
             self.notices.say(self.cx.id(), problem.to_string());
         }
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use corten_exposition::{
     Exemplar, Exponential, Family, Held, Histogram, Kind, LabelSet, PackedLabels, Page, Point,
-    Problem, Sink, Summary, Value, number,
+    Problem, Sink, Summary, Value, number, units_clash,
 };
 use corten_pdata::metrics::Temporality;
 
@@ -26,6 +26,8 @@ pub(crate) struct Store {
     max_series: usize,
     expiration: Duration,
     swept: Instant,
+    /// The labels of the point at hand.
+    packed: Vec<u8>,
 }
 
 /// One family.
@@ -60,6 +62,8 @@ pub(crate) struct Outcome {
     pub(crate) over_limit: u64,
     /// Points of a type that the name does not have.
     pub(crate) wrong_type: u64,
+    /// Points in a unit that the name does not have.
+    pub(crate) wrong_unit: u64,
     /// Points that no total can be made of.
     pub(crate) not_cumulative: u64,
     /// Points older than what is known.
@@ -81,6 +85,7 @@ impl Store {
             },
             expiration,
             swept: Instant::now(),
+            packed: Vec::new(),
         }
     }
 
@@ -157,6 +162,8 @@ struct Open {
     temporality: Temporality,
     /// The type differs from the one that the name has.
     wrong_type: bool,
+    /// The unit does.
+    wrong_unit: bool,
 }
 
 impl Taking<'_> {
@@ -191,11 +198,18 @@ impl<'a> Sink<'a> for Taking<'_> {
             ),
         };
         let wrong_type = kept.kind != family.kind;
+        let wrong_unit = units_clash(&kept.unit, &family.unit);
         if wrong_type {
             self.outcome.problems.push(Problem::Type {
                 family: family.name.into_owned(),
                 kept: kept.kind,
                 left_out: family.kind,
+            });
+        } else if wrong_unit {
+            self.outcome.problems.push(Problem::Unit {
+                family: family.name.into_owned(),
+                kept: kept.unit.to_string(),
+                left_out: family.unit.into_owned(),
             });
         } else if !has_total(family.kind, family.temporality) {
             self.outcome.problems.push(Problem::Temporality {
@@ -207,6 +221,7 @@ impl<'a> Sink<'a> for Taking<'_> {
             family: kept,
             temporality: family.temporality,
             wrong_type,
+            wrong_unit,
         });
         true
     }
@@ -217,20 +232,25 @@ impl<'a> Sink<'a> for Taking<'_> {
             self.outcome.wrong_type += 1;
             return;
         }
+        if open.wrong_unit {
+            self.outcome.wrong_unit += 1;
+            return;
+        }
         if !has_total(open.family.kind, open.temporality) {
             self.outcome.not_cumulative += 1;
             return;
         }
-        let packed = labels.pack();
+        labels.pack_into(&mut self.store.packed);
+        let packed = self.store.packed.as_slice();
         if point.has_ended() {
-            if open.family.series.remove(&packed).is_some() {
+            if open.family.series.remove(packed).is_some() {
                 self.store.series = self.store.series.saturating_sub(1);
             }
             return;
         }
         let time_unix_nano = point.time_unix_nano();
         let delta = open.temporality == Temporality::Delta;
-        if let Some(known) = open.family.series.get_mut(&packed) {
+        if let Some(known) = open.family.series.get_mut(packed) {
             let late = if delta {
                 time_unix_nano <= known.time_unix_nano
             } else {
@@ -241,9 +261,19 @@ impl<'a> Sink<'a> for Taking<'_> {
                 return;
             }
             let continues = delta && point.start_time_unix_nano() == known.time_unix_nano;
-            let total = total(&point);
-            if !(continues && known.total.add(&total)) {
-                known.total = total;
+            match (&mut known.total, &point) {
+                (Total::Number(total), Point::Number(point)) if continues => {
+                    *total += number(point);
+                }
+                (Total::Histogram(total), Point::Histogram(point)) if !delta => {
+                    total.replace(point);
+                }
+                (known, point) => {
+                    let total = total(point);
+                    if !(continues && known.add(&total)) {
+                        *known = total;
+                    }
+                }
             }
             known.exemplar = exemplar(&point);
             known.time_unix_nano = time_unix_nano;
@@ -253,7 +283,7 @@ impl<'a> Sink<'a> for Taking<'_> {
         } else {
             self.store.series += 1;
             open.family.series.insert(
-                packed,
+                labels.pack(),
                 Series {
                     total: total(&point),
                     time_unix_nano,
@@ -298,10 +328,6 @@ impl Total {
     /// Adds a delta; `false`, and nothing is added, if the two do not fit together.
     fn add(&mut self, delta: &Self) -> bool {
         match (self, delta) {
-            (Self::Number(total), Self::Number(delta)) => {
-                *total += delta;
-                true
-            }
             (Self::Histogram(total), Self::Histogram(delta)) => total.accumulate(delta),
             (Self::Exponential(total), Self::Exponential(delta)) => total.accumulate(delta),
             _ => false,

@@ -1,5 +1,10 @@
 //! The bytes of the two formats.
 
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use crate::escaping::Escaping;
 use crate::naming::{is_legacy_label, is_legacy_metric};
 use crate::negotiation::{Format, Syntax};
 use crate::number::{write_float, write_integer, write_open_metrics_float};
@@ -61,6 +66,7 @@ fn escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
 pub(super) struct Writer<'w> {
     out: &'w mut Vec<u8>,
     open_metrics: bool,
+    escaping: Escaping,
     timestamps: bool,
     /// The label blocks that series point into.
     labels: &'w [u8],
@@ -79,6 +85,7 @@ impl<'w> Writer<'w> {
         Self {
             out,
             open_metrics: format.syntax == Syntax::OpenMetrics,
+            escaping: format.escaping,
             timestamps,
             labels,
         }
@@ -232,7 +239,7 @@ impl<'w> Writer<'w> {
     fn tail(&mut self, series: &Series<'_>, exemplar: Option<&Exemplar>) {
         if self.timestamps && series.time_unix_nano > 0 {
             self.out.push(b' ');
-            let milliseconds = series.time_unix_nano / 1_000_000;
+            let milliseconds = milliseconds(series.time_unix_nano);
             if self.open_metrics {
                 self.seconds(milliseconds);
             } else {
@@ -259,36 +266,15 @@ impl<'w> Writer<'w> {
     }
 
     fn exemplar(&mut self, exemplar: &Exemplar) {
-        let ids = [
-            ("trace_id", &exemplar.trace_id),
-            ("span_id", &exemplar.span_id),
-        ];
-        let ids = ids
-            .into_iter()
-            .filter(|(_, id)| !id.is_empty())
-            .map(|(name, id)| (name, &**id));
-        let rest = exemplar
-            .attributes
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .filter(|(name, _)| is_legacy_label(name) && !matches!(*name, "trace_id" | "span_id"));
-        // OpenMetrics allows 128 characters for all names and values together.
-        let mut room = 128usize;
-        let labels = ids.chain(rest).filter(|(name, value)| {
-            let size = name.chars().count() + value.chars().count();
-            let fits = size <= room;
-            if fits {
-                room -= size;
-            }
-            fits
-        });
+        let labels = exemplar_labels(exemplar, self.escaping);
+        let labels = labels.iter().map(|(name, value)| (&**name, *value));
         self.out.extend_from_slice(b" # {");
         label_block(self.out, labels);
         self.out.extend_from_slice(b"} ");
         self.float(exemplar.value);
         if exemplar.time_unix_nano > 0 {
             self.out.push(b' ');
-            self.seconds(exemplar.time_unix_nano / 1_000_000);
+            self.seconds(milliseconds(exemplar.time_unix_nano));
         }
     }
 
@@ -331,15 +317,47 @@ impl<'w> Writer<'w> {
     }
 }
 
-fn newest_between(exemplars: &[Exemplar], above: f64, bound: f64) -> Option<&Exemplar> {
+/// The labels of an exemplar: the trace first, then as many attributes as there is room for, since
+/// OpenMetrics allows 128 characters for all names and values together.
+pub(super) fn exemplar_labels(
+    exemplar: &Exemplar,
+    escaping: Escaping,
+) -> SmallVec<[(Cow<'_, str>, &str); 4]> {
+    let mut labels: SmallVec<[(Cow<'_, str>, &str); 4]> = SmallVec::new();
+    let mut room = 128usize;
+    let ids = [
+        (Cow::Borrowed("trace_id"), &*exemplar.trace_id),
+        (Cow::Borrowed("span_id"), &*exemplar.span_id),
+    ];
+    let ids = ids.into_iter().filter(|(_, id)| !id.is_empty());
+    let rest = exemplar.attributes.iter();
+    let rest = rest
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, value)| (escaping.label(name), &**value));
+    for (name, value) in ids.chain(rest) {
+        let size = name.chars().count() + value.chars().count();
+        if size <= room && labels.iter().all(|(known, _)| *known != name) {
+            room -= size;
+            labels.push((name, value));
+        }
+    }
+    labels
+}
+
+pub(super) fn newest_between(exemplars: &[Exemplar], above: f64, bound: f64) -> Option<&Exemplar> {
     exemplars
         .iter()
         .filter(|exemplar| exemplar.value > above && exemplar.value <= bound)
         .max_by_key(|exemplar| exemplar.time_unix_nano)
 }
 
+/// Milliseconds of a time.
+pub(super) fn milliseconds(time_unix_nano: u64) -> u64 {
+    time_unix_nano / 1_000_000
+}
+
 /// Whether the family's name ends in its unit, as OpenMetrics demands of whoever names one.
-fn is_unit_of(unit: &str, family: &str) -> bool {
+pub(super) fn is_unit_of(unit: &str, family: &str) -> bool {
     !unit.is_empty()
         && family
             .strip_suffix(unit)
