@@ -28,6 +28,8 @@ pub struct Writer {
     pub sizes: (usize, usize),
     /// One of how many lines comes in parts; 0: none.
     pub parts: usize,
+    /// Lines behind lines that were finished lately.
+    finished: usize,
 }
 
 struct Log {
@@ -64,6 +66,7 @@ impl Writer {
             pool,
             logs: Vec::new(),
             clock: None,
+            finished: 0,
             sizes: (20, 400),
             parts: 20,
         }
@@ -251,11 +254,33 @@ impl Writer {
 
     /// Its end.
     pub fn end(&mut self, log: usize) {
+        self.finished += self.behind(log);
         let (seq, rest) = self.logs[log].open.take().expect("begin comes first");
         let time = self.time(log);
         self.logs[log].cri(time, "stdout", "F", &rest);
         self.books.lock().wrote_at(log, seq, time);
         self.logs[log].flush();
+    }
+
+    /// Lines of stderr after the beginning of a line of stdout whose end may not have been read: those that are not finished,
+    /// and those finished since [`Writer::all_read`]. A file has one position, which is where that line begins: an
+    /// agent that starts again reads on from there.
+    #[must_use]
+    pub fn behind_unfinished(&self) -> usize {
+        self.finished
+            + (0..self.logs.len())
+                .map(|log| self.behind(log))
+                .sum::<usize>()
+    }
+
+    /// Everything that was written has been read.
+    pub fn all_read(&mut self) {
+        self.finished = 0;
+    }
+
+    fn behind(&self, log: usize) -> usize {
+        let open = self.logs[log].open.as_ref();
+        open.map_or(0, |(seq, _)| self.books.lock().next(log) - seq - 1)
     }
 
     /// The beginning of a line's bytes, without its newline.
