@@ -83,6 +83,28 @@ pub fn hexadecimal(text: &[u8]) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
+/// A number as C's source has it: decimal, hexadecimal after `0x`, octal after `0`.
+#[must_use]
+pub fn c_number(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+    let lower = text.to_ascii_lowercase();
+    let (digits, base) = if let Some(digits) = lower.strip_prefix("0x") {
+        (digits, 16)
+    } else if let Some(digits) = lower.strip_prefix("0b") {
+        (digits, 2)
+    } else if let Some(digits) = lower.strip_prefix("0o") {
+        (digits, 8)
+    } else if lower.len() > 1 && lower.starts_with('0') {
+        (lower.get(1..).unwrap_or_default(), 8)
+    } else {
+        (lower.as_str(), 10)
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    u64::from_str_radix(digits, base).ok()
+}
+
 /// Text without surrounding blanks, each run of bytes that are no UTF-8 replaced by one `U+FFFD`.
 #[must_use]
 pub fn valid(text: &[u8]) -> std::borrow::Cow<'_, str> {
@@ -152,6 +174,17 @@ mod tests {
         assert_eq!(hexadecimal(b"0x10\n"), Some(16));
         assert_eq!(hexadecimal(b"ff"), Some(255));
         assert_eq!(hexadecimal(b"+f"), None);
+    }
+
+    #[test]
+    fn numbers_of_c_have_a_base() {
+        assert_eq!(c_number(b"0x1f\n"), Some(31));
+        assert_eq!(c_number(b"017"), Some(15));
+        assert_eq!(c_number(b"0"), Some(0));
+        assert_eq!(c_number(b"19"), Some(19));
+        for bad in ["", "0x", "-1", "+1", "0x+1", "09", "1f"] {
+            assert_eq!(c_number(bad.as_bytes()), None, "{bad}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Fibre Channel adapters: `/sys/class/fc_host`.
 
 use corten_host::families::Kind::{Counter, Gauge};
-use corten_host::scan::{float, hexadecimal};
+use corten_host::scan::{c_number, float};
 use corten_host::{Attributes, HostError};
 
 use crate::collector::{Collector, Emit};
@@ -26,13 +26,19 @@ impl Collector for FibreChannel {
                 .map(|(file, is_number)| {
                     let text = self.folder.text_or_empty(&format!("{host}/{file}"));
                     let text = if is_number {
-                        text.strip_prefix("0x").unwrap_or(&text).to_owned()
+                        // `0x`, whatever it is.
+                        text.get(2..)
+                            .filter(|rest| !rest.is_empty())
+                            .unwrap_or(&text)
+                            .to_owned()
                     } else {
                         text
                     };
                     (file, text)
                 })
                 .collect();
+            // A host without counters is none.
+            self.folder.names(&format!("{host}/statistics"))?;
             let mut labels = vec![("fc_host", host.as_str())];
             labels.extend(values.iter().map(|(label, value)| (*label, value.as_str())));
             emit.put(
@@ -45,7 +51,7 @@ impl Collector for FibreChannel {
             for (file, name, help) in COUNTERS {
                 let path = format!("{host}/statistics/{file}");
                 let value = match self.folder.bytes(&path) {
-                    Ok(text) => Some(hexadecimal(text)),
+                    Ok(text) => Some(c_number(text)),
                     Err(_) => None,
                 };
                 match value {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use corten_host::families::Kind::Gauge;
+use corten_host::scan::c_number;
 use corten_host::{Attributes, HostError};
 
 use crate::collector::{Collector, Emit};
@@ -77,7 +78,7 @@ impl Pcidevice {
 
         let mut id = |file: &str, digits: usize| -> Result<String, HostError> {
             let path = format!("{name}/{file}");
-            let number = c_number(&self.folder.text(&path)?);
+            let number = c_number(self.folder.bytes(&path)?);
             let number = number.ok_or_else(|| self.folder.no_number(&path))?;
             Ok(format!("0x{number:0digits$x}"))
         };
@@ -207,14 +208,6 @@ fn base(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
-/// A number as C writes it: `0x10` or `16`.
-fn c_number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
 /// Segment, bus, device and function, as they are printed.
 #[derive(Debug, PartialEq, Eq)]
 struct Place([String; 4]);
@@ -263,7 +256,5 @@ mod tests {
         for bad in ["", "0000:00:00", "0000:00:00.g", "x:0:0.0"] {
             assert_eq!(Place::parse(bad), None, "{bad}");
         }
-        assert_eq!(c_number("0x8086"), Some(0x8086));
-        assert_eq!(c_number("12"), Some(12));
     }
 }

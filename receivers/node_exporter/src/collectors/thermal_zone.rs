@@ -19,28 +19,21 @@ struct ThermalZone {
 
 impl Collector for ThermalZone {
     fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
+        let numbered = |name: &str, prefix: &str| {
+            let number = name.strip_prefix(prefix)?;
+            number
+                .starts_with(|first: char| first.is_ascii_digit())
+                .then(|| number.to_owned())
+        };
         for name in &self.folder.names("").unwrap_or_default() {
-            let kind = |folder: &mut Attributes| {
-                folder
-                    .text(&format!("{name}/type"))
-                    .map(|text| text.into_owned())
-            };
-            if let Some(zone) = name.strip_prefix("thermal_zone") {
-                let kind = kind(&mut self.folder)?;
-                // A sensor that is asleep has no temperature.
-                if let Some(temperature) = self.folder.optional(&format!("{name}/temp"))? {
-                    emit.put(
-                        Gauge,
-                        "node_thermal_zone_temp",
-                        "Temperature of each zone, in degrees Celsius.",
-                        &[("type", &kind), ("zone", zone)],
-                        temperature / 1000.0,
-                    );
-                }
-            } else if let Some(device) = name.strip_prefix("cooling_device") {
-                let kind = kind(&mut self.folder)?;
-                let labels = [("name", device), ("type", kind.as_str())];
+            if let Some(zone) = numbered(name, "thermal_zone") {
+                self.zone(name, &zone, emit)?;
+            } else if let Some(device) = numbered(name, "cooling_device") {
+                let kind = self.folder.text(&format!("{name}/type"))?.into_owned();
+                let labels = [("name", device.as_str()), ("type", kind.as_str())];
                 let most = self.folder.required(&format!("{name}/max_state"))?;
+                // -1 is a device that does not know.
+                let now = self.folder.required(&format!("{name}/cur_state"))?;
                 emit.put(
                     Gauge,
                     "node_cooling_device_max_state",
@@ -48,8 +41,6 @@ impl Collector for ThermalZone {
                     &labels,
                     most,
                 );
-                // -1 is a device that does not know.
-                let now = self.folder.required(&format!("{name}/cur_state"))?;
                 emit.put(
                     Gauge,
                     "node_cooling_device_cur_state",
@@ -60,6 +51,29 @@ impl Collector for ThermalZone {
             }
         }
         self.folder.forget_unused();
+        Ok(())
+    }
+}
+
+impl ThermalZone {
+    /// A zone that lacks something is left out: a sensor that is asleep has no temperature.
+    fn zone(&mut self, name: &str, zone: &str, emit: &mut Emit<'_>) -> Result<(), HostError> {
+        let Ok(kind) = self.folder.text(&format!("{name}/type")) else {
+            return Ok(());
+        };
+        let kind = kind.into_owned();
+        if self.folder.bytes(&format!("{name}/policy")).is_err() {
+            return Ok(());
+        }
+        if let Some(temperature) = self.folder.optional(&format!("{name}/temp"))? {
+            emit.put(
+                Gauge,
+                "node_thermal_zone_temp",
+                "Temperature of each zone, in degrees Celsius.",
+                &[("type", &kind), ("zone", zone)],
+                temperature / 1000.0,
+            );
+        }
         Ok(())
     }
 }
