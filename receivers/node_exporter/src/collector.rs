@@ -221,3 +221,21 @@ pub(crate) fn sanitized(name: &str) -> String {
 
 /// What every collector is made from.
 pub(crate) type Make = fn(&Config, &Sources) -> Box<dyn Collector>;
+
+/// What a collector writes, as text.
+#[cfg(test)]
+pub(crate) fn shown(collector: &mut dyn Collector) -> Result<String, HostError> {
+    let mut families = Families::new("test", "1");
+    let mut gathered = Gathered::default();
+    families.begin();
+    let mut emit = Emit {
+        families: &mut families,
+        gathered: &mut gathered,
+        deadline: Instant::now() + Duration::from_secs(30),
+        scrape: 1,
+    };
+    let result = collector.update(&mut emit);
+    gathered.write(&mut families);
+    let metrics = families.finish();
+    result.map(|()| corten_testing::render_metrics(&metrics))
+}

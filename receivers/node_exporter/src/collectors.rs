@@ -30,6 +30,7 @@ mod kernel_hung;
 mod ksmd;
 mod lnstat;
 mod loadavg;
+mod logind;
 mod mdadm;
 mod meminfo;
 mod meminfo_numa;
@@ -58,6 +59,7 @@ mod softnet;
 mod stat;
 mod swap;
 mod sysctl;
+mod systemd;
 mod tapestats;
 mod tcpstat;
 mod textfile;
@@ -108,6 +110,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("ksmd", ksmd::make, false),
     ("lnstat", lnstat::make, false),
     ("loadavg", loadavg::make, true),
+    ("logind", logind::make, false),
     ("mdadm", mdadm::make, true),
     ("meminfo", meminfo::make, true),
     ("meminfo_numa", meminfo_numa::make, false),
@@ -136,6 +139,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("stat", stat::make, true),
     ("swap", swap::make, false),
     ("sysctl", sysctl::make, false),
+    ("systemd", systemd::make, false),
     ("tapestats", tapestats::make, true),
     ("tcpstat", tcpstat::make, false),
     ("textfile", textfile::make, true),
@@ -183,6 +187,7 @@ pub(crate) const NAMES: &[&str] = &[
     "ksmd",
     "lnstat",
     "loadavg",
+    "logind",
     "mdadm",
     "meminfo",
     "meminfo_numa",
@@ -211,6 +216,7 @@ pub(crate) const NAMES: &[&str] = &[
     "stat",
     "swap",
     "sysctl",
+    "systemd",
     "tapestats",
     "tcpstat",
     "textfile",
@@ -230,7 +236,7 @@ pub(crate) const NAMES: &[&str] = &[
 /// Collectors of node_exporter for Linux that are not here.
 #[rustfmt::skip]
 pub(crate) const ELSEWHERE: &[&str] = &[
-    "ethtool", "logind", "ntp", "perf", "runit", "supervisord", "systemd", "wifi",
+    "ethtool", "ntp", "perf", "runit", "supervisord", "wifi",
 ];
 
 /// Whether a collector runs when nobody says so.

@@ -62,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) stat: Stat,
     /// The collector `sysctl`.
     pub(crate) sysctl: Sysctls,
+    /// The collector `systemd`.
+    pub(crate) systemd: Systemd,
     /// The collector `tapestats`.
     pub(crate) tapestats: Tapestats,
     /// The collector `textfile`.
@@ -328,6 +330,22 @@ pub(crate) struct Rapl {
     pub(crate) enable_zone_label: bool,
 }
 
+/// Settings of the collector `systemd`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Systemd {
+    /// Only units whose whole name matches are reported.
+    pub(crate) unit_include: Regex,
+    /// Units whose whole name matches are left out, also those that `unit_include` names.
+    pub(crate) unit_exclude: Regex,
+    /// Whether there is `node_systemd_service_restart_total`.
+    pub(crate) enable_restarts_metrics: bool,
+    /// Whether there is `node_systemd_unit_start_time_seconds`.
+    pub(crate) enable_start_time_metrics: bool,
+    /// Whether there are `node_systemd_unit_tasks_current` and `node_systemd_unit_tasks_max`.
+    pub(crate) enable_task_metrics: bool,
+}
+
 /// Settings of the collector `tapestats`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -425,6 +443,18 @@ impl Default for Powersupply {
     }
 }
 
+impl Default for Systemd {
+    fn default() -> Self {
+        Self {
+            unit_include: constant(".+"),
+            unit_exclude: constant(r".+\.(automount|device|mount|scope|slice)"),
+            enable_restarts_metrics: false,
+            enable_start_time_metrics: false,
+            enable_task_metrics: false,
+        }
+    }
+}
+
 impl Default for Tapestats {
     fn default() -> Self {
         Self {
@@ -459,6 +489,7 @@ impl Default for Config {
             slabinfo: Slabinfo::default(),
             stat: Stat::default(),
             sysctl: Sysctls::default(),
+            systemd: Systemd::default(),
             tapestats: Tapestats::default(),
             textfile: Textfile::default(),
             vmstat: Vmstat::default(),

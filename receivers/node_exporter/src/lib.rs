@@ -10,6 +10,7 @@
 mod collector;
 mod collectors;
 mod config;
+mod dbus;
 mod filter;
 mod gathered;
 mod metadata;
