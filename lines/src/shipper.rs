@@ -186,3 +186,133 @@ pub async fn ship<R: Receipt>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use corten_component::{Extensions, Health, Kind, Services};
+    use corten_pdata::build::LogsBuilder;
+    use corten_testing::{Answer, RecordingSink};
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+    use opentelemetry_sdk::metrics::reader::MetricReader;
+    use opentelemetry_sdk::metrics::{
+        InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
+    };
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// A reader that two can hold.
+    #[derive(Clone, Debug)]
+    struct Reader(Arc<ManualReader>);
+
+    impl MetricReader for Reader {
+        fn register_pipeline(&self, pipeline: std::sync::Weak<Pipeline>) {
+            self.0.register_pipeline(pipeline);
+        }
+
+        fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
+            self.0.collect(metrics)
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            self.0.force_flush()
+        }
+
+        fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+            self.0.shutdown_with_timeout(timeout)
+        }
+
+        fn temporality(&self, kind: InstrumentKind) -> Temporality {
+            self.0.temporality(kind)
+        }
+    }
+
+    /// What is counted as lost, by receiver and reason.
+    fn lost(reader: &Reader) -> BTreeMap<(String, String), u64> {
+        let mut own = ResourceMetrics::default();
+        reader.collect(&mut own).unwrap();
+        let metrics = own.scope_metrics().flat_map(|scope| scope.metrics());
+        let mut counts = BTreeMap::new();
+        for metric in metrics.filter(|one| one.name() == "corten_receiver_lost_log_records") {
+            let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else {
+                continue;
+            };
+            for point in sum.data_points() {
+                let label = |key: &str| {
+                    let mut pairs = point.attributes();
+                    let pair = pairs.find(|pair| pair.key.as_str() == key).unwrap();
+                    pair.value.to_string()
+                };
+                counts.insert((label("receiver"), label("reason")), point.value());
+            }
+        }
+        counts
+    }
+
+    fn batch(records: usize) -> Logs {
+        let mut builder = LogsBuilder::new();
+        builder.resource(|_| {});
+        for _ in 0..records {
+            builder.record(|record| {
+                record.body_str("x");
+            });
+        }
+        builder.finish()
+    }
+
+    /// Notes which batches' origin was told that they are done.
+    struct Told(usize, Arc<Mutex<Vec<usize>>>);
+
+    impl Receipt for Told {
+        fn kept(self) {
+            self.1.lock().push(self.0);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_for_good_is_counted_by_its_status() {
+        let reader = Reader(Arc::new(ManualReader::builder().build()));
+        let provider = SdkMeterProvider::builder()
+            .with_reader(reader.clone())
+            .build();
+        let cx = Context::new(
+            Kind::Receiver,
+            "file_log/pods".parse().unwrap(),
+            Extensions::default(),
+            Services::new(),
+            &Health::new(),
+            provider.meter("corten"),
+        );
+        let sink = RecordingSink::scripted([
+            Answer::Never(Status::Http(400)),
+            Answer::Keep,
+            Answer::Never(Status::Http(400)),
+            Answer::Never(Status::Unset),
+        ]);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (sender, inbox) = mpsc::channel(4);
+        for records in 1..=4 {
+            let logs = batch(records);
+            let receipt = Told(records, Arc::clone(&told));
+            let shipment = Shipment { logs, receipt };
+            assert!(sender.send(shipment).await.is_ok());
+        }
+        drop(sender);
+        let pauses = Pauses {
+            first: Duration::ZERO,
+            longest: Duration::ZERO,
+        };
+        ship(cx, sink.next(), inbox, pauses, CancellationToken::new()).await;
+        let count = |reason: &str| ("file_log/pods".to_owned(), reason.to_owned());
+        let expected = BTreeMap::from([(count("http_400"), 1 + 3), (count("unknown"), 4)]);
+        assert_eq!(lost(&reader), expected);
+        assert_eq!(sink.items(), 2, "the others are kept");
+        told.lock().sort_unstable();
+        assert_eq!(*told.lock(), [1, 2, 3, 4], "none of them is read again");
+    }
+}
