@@ -35,6 +35,7 @@ mod negotiation;
 mod number;
 mod page;
 pub mod text;
+mod translated;
 mod translation;
 mod value;
 
@@ -43,5 +44,6 @@ pub use escaping::Escaping;
 pub use labels::{LabelSet, PackedLabels};
 pub use negotiation::{Format, Syntax};
 pub use page::{Page, Problem, Report, units_clash};
+pub use translated::Translated;
 pub use translation::{Family, Kind, Point, ResourceLabels, Sink, Translation};
 pub use value::{Exemplar, Exponential, Held, Histogram, Run, Summary, Value, number};

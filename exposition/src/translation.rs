@@ -9,8 +9,9 @@ use corten_pdata::metrics::{
 use corten_pdata::{AnyValue, Attributes, Metrics, Resource};
 
 use crate::labels::LabelSet;
-use crate::naming::{Namer, Shape, Unnameable, unit_suffixes};
+use crate::naming::{Namer, Shape, Unnameable, is_legacy_label, unit_suffixes};
 use crate::page::Problem;
+use crate::translated::Translated;
 
 /// Prometheus's types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -183,6 +184,8 @@ pub struct Translation {
     /// Whether `service.name`, `service.namespace` and `service.instance.id` become labels of every series
     /// (`service_name`, …), and the rest of the resource a series of `target_info` with them.
     pub target_labels: bool,
+    /// Names that were translated before.
+    pub translated: Translated,
 }
 
 impl Default for Translation {
@@ -193,6 +196,7 @@ impl Default for Translation {
             scope_labels: true,
             resource_labels: ResourceLabels::default(),
             target_labels: true,
+            translated: Translated::default(),
         }
     }
 }
@@ -256,8 +260,36 @@ impl Translation {
     }
 
     /// The label for the attribute `key`. `None` when nothing is left of it.
-    fn label<'a>(&self, key: &'a str) -> Option<Cow<'a, str>> {
-        self.namer.label(key).map(scrapers_own)
+    fn label<'a>(&'a self, key: &'a str) -> Option<Cow<'a, str>> {
+        if is_legacy_label(key) && !key.starts_with('_') {
+            return Some(scrapers_own(Cow::Borrowed(key)));
+        }
+        self.made_label(key)
+    }
+
+    /// The same for a key that will not be what the label is called.
+    fn made_label(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.translated.get(key, "", LABEL, || {
+            let name = self.namer.label(key)?;
+            Some(scrapers_own(name).into_owned())
+        })
+    }
+
+    /// The name of a metric.
+    fn name(&self, metric: &Metric<'_>, shape: Shape) -> Result<Cow<'_, str>, Unnameable> {
+        let name = || self.namer.metric(metric.name(), metric.unit(), shape);
+        let sort = match shape {
+            Shape::Counter => 0,
+            Shape::Gauge => 1,
+            Shape::Other => 2,
+        };
+        let found = self
+            .translated
+            .get(metric.name(), metric.unit(), sort, || name().ok());
+        match found {
+            Some(name) => Ok(name),
+            None => name().map(Cow::Owned),
+        }
     }
 
     /// The labels that tell targets apart; tells the sink of `target_info`.
@@ -336,9 +368,8 @@ impl Translation {
                 continue;
             }
             let name = format!("otel_scope_{key}");
-            let name = self.label(&name).map(Cow::into_owned);
-            if let Some(name) = name {
-                common.push((Cow::Owned(name), text(attribute.value())));
+            if let Some(name) = self.made_label(&name) {
+                common.push((name, text(attribute.value())));
             }
         }
     }
@@ -358,10 +389,7 @@ impl Translation {
                 name: String::new(),
             }),
             Some(_) => Ok(Cow::Borrowed(metric.name())),
-            None => self
-                .namer
-                .metric(metric.name(), metric.unit(), shape)
-                .map(Cow::Owned),
+            None => self.name(metric, shape),
         };
         let name = match name {
             Ok(name) => name,
@@ -427,6 +455,9 @@ impl Translation {
 
 /// The name of the family that holds what is known of the sources themselves.
 pub(crate) const TARGET_INFO: &str = "target_info";
+
+/// What labels are among the names that are remembered; metrics go by shape.
+const LABEL: u8 = 3;
 
 /// What tells one source from another.
 const IDENTITY: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];

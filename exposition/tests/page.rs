@@ -205,6 +205,30 @@ fn a_counter_keeps_its_name_when_a_gauge_has_the_shorter_one() {
 }
 
 #[test]
+fn counters_of_unknown_type_have_no_exemplars() {
+    let mut with_example = point(&[], 1.0);
+    with_example.exemplars = vec![Exemplar {
+        time_unix_nano: T,
+        value: Some(exemplar::Value::AsDouble(1.0)),
+        ..Exemplar::default()
+    }];
+    let translation = Translation {
+        namer: Namer::new(TranslationStrategy::NoTranslation, ""),
+        ..Translation::default()
+    };
+    let metrics = plain(vec![
+        metric("bare", "", counter(vec![with_example.clone()])),
+        metric("full_total", "", counter(vec![with_example])),
+    ]);
+    let (page, _) = render_with(&translation, Format::OPEN_METRICS, &metrics);
+    assert!(page.contains("# TYPE bare unknown\nbare 1.0\n"), "{page}");
+    assert!(
+        page.contains("# TYPE full counter\nfull_total 1.0 # {} 1.0 1700000000.123\n"),
+        "{page}"
+    );
+}
+
+#[test]
 fn histograms_are_cumulative() {
     let metrics = plain(vec![
         metric(

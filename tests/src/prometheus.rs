@@ -27,13 +27,24 @@ impl Prometheus {
     /// When it is not ready in time.
     #[must_use]
     pub fn start(config: &Path) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same, with further arguments.
+    ///
+    /// # Panics
+    ///
+    /// When it is not ready in time.
+    #[must_use]
+    pub fn start_with(config: &Path, arguments: &[&str]) -> Self {
         let port = free_port();
         let storage = tempfile::tempdir().unwrap();
         let process = Child::start(
             Command::new(peer(Peer::Prometheus))
                 .arg(format!("--config.file={}", config.display()))
                 .arg(format!("--storage.tsdb.path={}", storage.path().display()))
-                .arg(format!("--web.listen-address=127.0.0.1:{port}")),
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+                .args(arguments),
         );
         wait_for("Prometheus is ready", Duration::from_secs(30), || {
             let reply = http::get(port, "/-/ready").ok()?;
@@ -49,14 +60,8 @@ impl Prometheus {
     /// What an instant query answers: labels and value.
     #[must_use]
     pub fn query(&self, expression: &str) -> Vec<(BTreeMap<String, String>, f64)> {
-        let encoded: String = expression
-            .bytes()
-            .map(|byte| format!("%{byte:02X}"))
-            .collect();
-        let reply = http::get(self.port, &format!("/api/v1/query?query={encoded}")).unwrap();
-        let answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
-        assert_eq!(answer["status"], "success", "{expression}: {answer}");
-        let vector = answer["data"]["result"].as_array().unwrap();
+        let answer = self.api(&format!("/api/v1/query?query={}", encoded(expression)));
+        let vector = answer["result"].as_array().unwrap();
         let sample = |sample: &serde_json::Value| {
             let labels = serde_json::from_value(sample["metric"].clone()).unwrap();
             (
@@ -67,7 +72,44 @@ impl Prometheus {
         vector.iter().map(sample).collect()
     }
 
-    /// The same, as soon as it answers anything.
+    /// The exemplars of the last hour: those of each series that the expression selects.
+    #[must_use]
+    pub fn exemplars(&self, expression: &str) -> Vec<serde_json::Value> {
+        let now = jiff::Timestamp::now().as_second();
+        let path = format!(
+            "/api/v1/query_exemplars?query={}&start={}&end={}",
+            encoded(expression),
+            now - 3600,
+            now + 60
+        );
+        let series = self.api(&path);
+        let series = series.as_array().unwrap().iter();
+        series
+            .flat_map(|series| series["exemplars"].as_array().unwrap().clone())
+            .collect()
+    }
+
+    /// What was wrong with the last scrape of each job; nothing is best.
+    #[must_use]
+    pub fn scrape_errors(&self) -> BTreeMap<String, String> {
+        let targets = self.api("/api/v1/targets");
+        let targets = targets["activeTargets"].as_array().unwrap().iter();
+        targets
+            .map(|target| (&target["scrapePool"], &target["lastError"]))
+            .filter_map(|(job, error)| Some((job.as_str()?.to_owned(), error.as_str()?.to_owned())))
+            .filter(|(_, error)| !error.is_empty())
+            .collect()
+    }
+
+    /// What its interface answers as `data`.
+    fn api(&self, path: &str) -> serde_json::Value {
+        let reply = http::get(self.port, path).unwrap();
+        let mut answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(answer["status"], "success", "{path}: {answer}");
+        answer["data"].take()
+    }
+
+    /// What [`query`](Self::query) answers, as soon as that is anything.
     #[must_use]
     pub fn wait_for(&self, expression: &str) -> Vec<(BTreeMap<String, String>, f64)> {
         wait_for(expression, Duration::from_secs(20), || {
@@ -75,6 +117,13 @@ impl Prometheus {
             (!answer.is_empty()).then_some(answer)
         })
     }
+}
+
+fn encoded(expression: &str) -> String {
+    expression
+        .bytes()
+        .map(|byte| format!("%{byte:02X}"))
+        .collect()
 }
 
 /// What `promtool check metrics` has to say; nothing is best.

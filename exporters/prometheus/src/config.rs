@@ -136,7 +136,7 @@ impl Config {
                 .collect(),
             scope_labels: !own.without_scope_info,
             resource_labels,
-            target_labels: true,
+            ..Translation::default()
         }
     }
 }

@@ -113,6 +113,8 @@ impl<'w> Writer<'w> {
             self.out.extend_from_slice(part.unit.as_bytes());
             self.out.push(b'\n');
         }
+        // Prometheus refuses the whole page for an exemplar of a counter that is not declared as one.
+        let takes_exemplars = kind == Kind::Counter.open_metrics_name();
         let name = &*part.name;
         let legacy = is_legacy_metric(name);
         for series in series {
@@ -120,10 +122,7 @@ impl<'w> Writer<'w> {
                 Value::Number(value) => {
                     self.sample(name, legacy, "", series, None);
                     self.float(*value);
-                    let exemplar = series
-                        .exemplar
-                        .as_deref()
-                        .filter(|_| part.kind == Kind::Counter);
+                    let exemplar = series.exemplar.as_deref().filter(|_| takes_exemplars);
                     self.tail(series, exemplar);
                 }
                 Value::Histogram(histogram) => self.histogram(name, legacy, series, histogram),
