@@ -664,6 +664,52 @@ mod tests {
         server.join().unwrap();
     }
 
+    /// Where the reference implementation is installed, it is asked too.
+    #[test]
+    fn the_real_daemon_answers() {
+        use std::process::{Command, Stdio};
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("bus");
+        let daemon = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--print-address=1"])
+            .arg(format!("--address=unix:path={}", socket.display()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut daemon) = daemon else { return };
+        // It listens once it has said where.
+        let mut address = String::new();
+        let mut said = BufReader::new(daemon.stdout.take().unwrap());
+        said.read_line(&mut address).unwrap();
+        let mut bus = Bus::new(socket);
+        let object = "/org/freedesktop/DBus";
+        let name = "org.freedesktop.DBus";
+        let features = Call::property(name, object, name, "Features");
+        let owner = Call {
+            destination: name,
+            path: object,
+            interface: name,
+            member: "GetNameOwner",
+            arguments: vec![name],
+        };
+        let units = Call {
+            destination: "org.freedesktop.systemd1",
+            ..owner.clone()
+        };
+        let answers = bus.call(&[features, owner, units], soon());
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        let answers = answers.unwrap();
+        // An array in a variant: well read over, though nothing here makes use of it.
+        assert!(matches!(answers[0], Answer::Values(_)), "{answers:?}");
+        let Answer::Values(owner) = &answers[1] else {
+            panic!("{answers:?}")
+        };
+        assert_eq!(owner.reader().text(), Some(name));
+        // Unknown, or the attempt to start it fails: the daemon's configuration decides.
+        assert!(matches!(answers[2], Answer::Refused(_)), "{answers:?}");
+    }
+
     #[test]
     fn a_bus_that_is_gone_is_an_error_that_names_it() {
         let mut bus = Bus::new(PathBuf::from("/absent/bus"));
