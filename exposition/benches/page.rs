@@ -84,8 +84,12 @@ fn node(declared: bool) -> Metrics {
 }
 
 fn render(metrics: &Metrics, translation: &Translation, out: &mut Vec<u8>) {
+    render_as(Format::TEXT, metrics, translation, out);
+}
+
+fn render_as(format: Format, metrics: &Metrics, translation: &Translation, out: &mut Vec<u8>) {
     out.clear();
-    let mut page = Page::new(Format::TEXT);
+    let mut page = Page::new(format);
     translation.visit(metrics, &mut page);
     black_box(page.write(out));
 }
@@ -101,6 +105,20 @@ fn node_page(bencher: Bencher<'_, '_>) {
     let (metrics, translation) = (node(true), Translation::default());
     let mut out = Vec::new();
     bencher.bench_local(|| render(&metrics, &translation, &mut out));
+}
+
+#[divan::bench]
+fn node_page_open_metrics(bencher: Bencher<'_, '_>) {
+    let (metrics, translation) = (node(true), Translation::default());
+    let mut out = Vec::new();
+    bencher.bench_local(|| render_as(Format::OPEN_METRICS, &metrics, &translation, &mut out));
+}
+
+#[divan::bench]
+fn node_page_protobuf(bencher: Bencher<'_, '_>) {
+    let (metrics, translation) = (node(true), Translation::default());
+    let mut out = Vec::new();
+    bencher.bench_local(|| render_as(Format::PROTOBUF, &metrics, &translation, &mut out));
 }
 
 #[divan::bench]

@@ -369,11 +369,16 @@ mod tests {
     }
 
     fn metrics(name: &str, data: Data) -> Metrics {
+        metrics_in("", name, data)
+    }
+
+    fn metrics_in(unit: &str, name: &str, data: Data) -> Metrics {
         Metrics::from_model(&ExportMetricsServiceRequest {
             resource_metrics: vec![ResourceMetrics {
                 scope_metrics: vec![ScopeMetrics {
                     metrics: vec![Metric {
                         name: name.to_owned(),
+                        unit: unit.to_owned(),
                         data: Some(data),
                         ..Metric::default()
                     }],
@@ -472,6 +477,51 @@ mod tests {
             ["c_total{a=\"x\"} 4"],
             "a gap begins a new total"
         );
+    }
+
+    #[test]
+    fn a_name_keeps_its_unit_while_it_has_series() {
+        use corten_exposition::naming::{Namer, TranslationStrategy};
+        let translation = Translation {
+            namer: Namer::new(TranslationStrategy::UnderscoreEscapingWithoutSuffixes, ""),
+            ..Translation::default()
+        };
+        let mut fixture = Fixture::new(0);
+        let mut push = |label: &str, unit: &str| {
+            let metrics = metrics_in(unit, "took", gauge(vec![at(label, 0, 10, 1.0)]));
+            let mut taking = fixture.store.take(fixture.now);
+            translation.visit(&metrics, &mut taking);
+            taking.finish()
+        };
+        assert_eq!(push("x", "s"), Outcome::default());
+        let outcome = push("y", "ms");
+        assert_eq!((outcome.wrong_unit, outcome.problems.len()), (1, 1));
+        assert_eq!(
+            push("z", ""),
+            Outcome::default(),
+            "no unit contradicts none"
+        );
+        assert_eq!(fixture.samples(), ["took{a=\"x\"} 1", "took{a=\"z\"} 1"]);
+    }
+
+    #[test]
+    fn a_point_of_a_known_series_takes_no_memory() {
+        let translation = Translation::default();
+        let mut store = Store::new(0, Duration::from_secs(300));
+        let mut taken = |points: u32, time: u64| {
+            let labels: Vec<String> = (0..points).map(|number| number.to_string()).collect();
+            let points = labels.iter().map(|label| at(label, 0, time, 1.0));
+            let metrics = metrics("some.metric", sum(2, true, points.collect()));
+            allocation_counter::measure(|| {
+                let mut taking = store.take(Instant::now());
+                translation.visit(&metrics, &mut taking);
+                assert_eq!(taking.finish(), Outcome::default());
+            })
+            .count_total
+        };
+        assert!(taken(1000, 1) > 1000, "new series do");
+        let (few, many) = (taken(10, 2), taken(1000, 3));
+        assert_eq!(few, many);
     }
 
     #[test]
