@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -392,34 +392,25 @@ impl Writer {
         self.logs[log].generations.clear();
     }
 
-    /// Everything of a container is removed but the folder; it begins anew in `0.log` until that has the inode that
-    /// the old one had. Answers whether the file system gave it.
-    pub fn reuse_inode(&mut self, log: usize, within: Duration) -> bool {
+    /// The inode of a log's file.
+    #[must_use]
+    pub fn inode(&self, log: usize) -> u64 {
         use std::os::unix::fs::MetadataExt as _;
+        let file = self.logs[log].file.as_ref().unwrap();
+        file.metadata().unwrap().ino()
+    }
+
+    /// The container's log is gone, and another begins in its place that has the inode of the last generation, or of the
+    /// log itself where there is none. That file is emptied: few file systems give an inode twice when one wants them to,
+    /// and for who does not look meanwhile it is the same.
+    pub fn reuse_inode(&mut self, log: usize) {
         let log = &mut self.logs[log];
-        let inode = log.file.take().unwrap().metadata().unwrap().ino();
-        let path = log.path();
-        std::fs::remove_file(&path).unwrap();
-        let deadline = std::time::Instant::now() + within;
-        let mut others = Vec::new();
-        let dir = tempfile::tempdir_in(&self.root).unwrap();
-        while std::time::Instant::now() < deadline {
-            let other = dir.path().join(others.len().to_string());
-            let file = create(&other);
-            if file.metadata().unwrap().ino() == inode {
-                std::fs::rename(&other, &path).unwrap();
-                log.file = Some(file);
-                return true;
-            }
-            others.push(file);
-            if others.len() > 4096 {
-                others.clear();
-                std::fs::remove_dir_all(dir.path()).unwrap();
-                std::fs::create_dir(dir.path()).unwrap();
-            }
+        if let Some(generation) = log.generations.pop() {
+            std::fs::rename(generation, log.path()).unwrap();
         }
-        log.file = Some(create(&path));
-        false
+        let file = OpenOptions::new().append(true).open(log.path()).unwrap();
+        file.set_len(0).unwrap();
+        log.file = Some(file);
     }
 
     /// Bytes as they are, at the end of the file: no line of anybody's books.
