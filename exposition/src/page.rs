@@ -353,7 +353,7 @@ impl<'a> Page<'a> {
             same
         });
         // Every batch of a resource describes it; that is no conflict.
-        if let Some(labels) = first.filter(|_| !part.name.ends_with(TARGET_INFO)) {
+        if let Some(labels) = first.filter(|_| !describes_targets(part, self.format.escaping)) {
             problems.push(Problem::Duplicate {
                 family: part.name.clone().into_owned(),
                 labels,
@@ -361,6 +361,11 @@ impl<'a> Page<'a> {
             });
         }
     }
+}
+
+/// Whether the family is `target_info`, whatever is before it and however it is escaped.
+fn describes_targets(part: &Part<'_>, escaping: Escaping) -> bool {
+    part.kind == Kind::Info && part.name.ends_with(&*escaping.metric(TARGET_INFO))
 }
 
 /// One of the writers.

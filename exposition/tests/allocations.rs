@@ -41,7 +41,6 @@ fn families(number: usize, declared: bool) -> Metrics {
                 })
                 .into(),
         })),
-        ..Metric::default()
     };
     let mut metrics: Vec<Metric> = (0..number).map(metric).collect();
     if declared {

@@ -25,6 +25,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     SummaryDataPoint, exemplar, exponential_histogram_data_point::Buckets, metric::Data,
     number_data_point, summary_data_point::ValueAtQuantile,
 };
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use proptest::prelude::*;
 use prost::Message;
 
@@ -477,6 +478,39 @@ fn what_is_left_out_is_named_by_its_labels() {
         "{}",
         report.problems[0]
     );
+}
+
+#[test]
+fn every_batch_of_a_source_may_describe_it() {
+    let batch = |name: &str| {
+        let point = gauge(vec![number(&[], 1.0)]);
+        Metrics::from_model(&ExportMetricsServiceRequest {
+            resource_metrics: vec![ResourceMetrics {
+                resource: Some(Resource {
+                    attributes: attributes(&pairs(&[("service.name", "a"), ("host.name", "h")])),
+                    ..Resource::default()
+                }),
+                scope_metrics: vec![ScopeMetrics {
+                    metrics: vec![metric(name, "", point)],
+                    ..ScopeMetrics::default()
+                }],
+                ..ResourceMetrics::default()
+            }],
+        })
+        .unwrap()
+    };
+    let batches = [batch("x"), batch("y")];
+    for (text, open_metrics, protobuf) in formats() {
+        for format in [text, open_metrics, protobuf] {
+            let translation = Translation::default();
+            let mut page = Page::new(format);
+            for batch in &batches {
+                translation.visit(batch, &mut page);
+            }
+            let report = page.write(&mut Vec::new());
+            assert_eq!((report.problems, report.series), (vec![], 3), "{format:?}");
+        }
+    }
 }
 
 /// What every format has to say of a page: a sample's name and labels, and its value.
