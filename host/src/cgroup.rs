@@ -6,11 +6,12 @@
 //! same path in every tree of version 1.
 
 mod identity;
+mod io;
+mod pressure;
 mod v1;
 mod v2;
 
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -18,6 +19,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 pub use self::identity::Identity;
+pub use self::io::{DeviceIo, IoCost, Operation};
+pub use self::pressure::Pressure;
 use crate::scan::{fields, lines, number, only_number};
 use crate::{Buffer, HostError};
 
@@ -131,8 +134,91 @@ pub struct MemorySpec {
     pub reservation: Option<u64>,
 }
 
+/// What a group may have of processes and threads, and has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pids {
+    /// Threads, children's included; without the controller, the lines of `cgroup.procs`.
+    pub current: u64,
+    /// The most that there may be; 0 without a limit.
+    pub limit: u64,
+}
+
+/// Huge pages of one size.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HugePages {
+    /// The size as the kernel's files have it: `2MB`.
+    pub size: String,
+    /// Bytes in use; where reservations are counted, the reserved ones.
+    pub usage: u64,
+    /// The most that ever was; version 2 does not remember.
+    pub max_usage: u64,
+    /// Times that the limit was hit.
+    pub failures: u64,
+}
+
+/// One count of `memory.numa_stat`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumaPages {
+    /// `file`, `anon` or `unevictable`.
+    pub kind: &'static str,
+    /// Whether it is of the group with its children.
+    pub hierarchy: bool,
+    /// The node's number.
+    pub node: u64,
+    /// Pages there.
+    pub pages: u64,
+}
+
+/// What is read of every group. What is not wanted costs nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a set of parts, each wanted or not"
+)]
+pub struct Wanted {
+    /// [`Group::cpu`].
+    pub cpu: bool,
+    /// [`Group::per_cpu`], which only version 1 has.
+    pub per_cpu: bool,
+    /// [`Group::cpu_spec`] and [`Group::memory_spec`].
+    pub spec: bool,
+    /// [`Group::memory`].
+    pub memory: bool,
+    /// [`Group::numa`], which only version 1 has.
+    pub numa: bool,
+    /// [`Group::oom_kills`].
+    pub oom_kills: bool,
+    /// [`Group::io`].
+    pub io: bool,
+    /// [`Group::pids`] and [`Group::processes`].
+    pub processes: bool,
+    /// The pressures, which only version 2 has.
+    pub pressure: bool,
+    /// [`Group::huge_pages`].
+    pub huge_pages: bool,
+    /// [`Group::memory_migrate`], which only version 1 has.
+    pub cpuset: bool,
+}
+
+impl Wanted {
+    /// Everything.
+    pub const ALL: Self = Self {
+        cpu: true,
+        per_cpu: true,
+        spec: true,
+        memory: true,
+        numa: true,
+        oom_kills: true,
+        io: true,
+        processes: true,
+        pressure: true,
+        huge_pages: true,
+        cpuset: true,
+    };
+}
+
 /// One control group as of now.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Group<'a> {
     /// Its path below the root of the tree, from `/`.
     pub id: &'a str,
@@ -146,6 +232,28 @@ pub struct Group<'a> {
     pub memory: Option<Memory>,
     /// Memory limits, where the controller is there (never for the root of version 2).
     pub memory_spec: Option<MemorySpec>,
+    /// CPU time of each CPU in nanoseconds, from CPU 0; empty where it is not counted apart.
+    pub per_cpu: Vec<u64>,
+    /// Pages on each node; empty where they are not counted.
+    pub numa: Vec<NumaPages>,
+    /// Processes of this very group that were killed because memory ran out.
+    pub oom_kills: Option<u64>,
+    /// Input and output of each block device.
+    pub io: Vec<DeviceIo>,
+    /// Threads, where they are counted.
+    pub pids: Option<Pids>,
+    /// The processes of this very group; `None` where the list cannot be read (a threaded group).
+    pub processes: Option<Vec<u32>>,
+    /// What waited for a CPU.
+    pub cpu_pressure: Option<Pressure>,
+    /// What waited for memory.
+    pub memory_pressure: Option<Pressure>,
+    /// What waited for input and output.
+    pub io_pressure: Option<Pressure>,
+    /// Huge pages of each size.
+    pub huge_pages: Vec<HugePages>,
+    /// Whether memory moves along when the nodes of the group change.
+    pub memory_migrate: Option<u64>,
 }
 
 impl<'a> Group<'a> {
@@ -173,6 +281,7 @@ pub struct Cgroups {
     layout: Option<Layout>,
     ids: Vec<String>,
     buffer: Buffer,
+    page_sizes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -190,7 +299,21 @@ impl Cgroups {
             layout: None,
             ids: Vec::new(),
             buffer: Buffer::default(),
+            page_sizes: Vec::new(),
         }
+    }
+
+    /// The huge pages that are looked for, as `/sys/kernel/mm/hugepages` lists them (`2MB`).
+    #[must_use]
+    pub fn with_page_sizes(mut self, sizes: Vec<String>) -> Self {
+        self.page_sizes = sizes;
+        self
+    }
+
+    /// Whether the groups are of version 2, once they have been read.
+    #[must_use]
+    pub fn is_unified(&self) -> bool {
+        matches!(self.layout, Some(Layout::V2(_)))
     }
 
     /// All groups as of now, parents before children, in the order of their paths. A group that
@@ -199,7 +322,7 @@ impl Cgroups {
     /// # Errors
     ///
     /// The root is no control group tree of either version.
-    pub fn read(&mut self) -> Result<Vec<Group<'_>>, HostError> {
+    pub fn read(&mut self, wanted: &Wanted) -> Result<Vec<Group<'_>>, HostError> {
         let layout = match &self.layout {
             Some(layout) => layout,
             None => self.layout.insert(detect(&self.root)?),
@@ -215,12 +338,50 @@ impl Cgroups {
                 self.ids.dedup();
             }
         }
-        let buffer = &mut self.buffer;
+        let (buffer, sizes) = (&mut self.buffer, &self.page_sizes);
         let groups = self.ids.iter().filter_map(|id| match layout {
-            Layout::V2(root) => v2::read(root, id, buffer),
-            Layout::V1(trees) => v1::read(trees, id, buffer),
+            Layout::V2(root) => v2::read(root, id, wanted, sizes, buffer),
+            Layout::V1(trees) => v1::read(trees, id, wanted, sizes, buffer),
         });
         Ok(groups.collect())
+    }
+
+    /// One group as of now, for whoever knows its path. `None` when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// The root is no control group tree of either version.
+    pub fn read_one<'a>(
+        &mut self,
+        id: &'a str,
+        wanted: &Wanted,
+    ) -> Result<Option<Group<'a>>, HostError> {
+        let layout = match &self.layout {
+            Some(layout) => layout,
+            None => self.layout.insert(detect(&self.root)?),
+        };
+        let (buffer, sizes) = (&mut self.buffer, &self.page_sizes);
+        Ok(match layout {
+            Layout::V2(root) => v2::read(root, id, wanted, sizes, buffer),
+            Layout::V1(trees) => v1::read(trees, id, wanted, sizes, buffer),
+        })
+    }
+
+    /// The folder in which groups come and go: the tree of version 2, or one of version 1's that
+    /// has all of them in practice.
+    ///
+    /// # Errors
+    ///
+    /// The root is no control group tree of either version.
+    pub fn watched_tree(&mut self) -> Result<PathBuf, HostError> {
+        let layout = match &self.layout {
+            Some(layout) => layout,
+            None => self.layout.insert(detect(&self.root)?),
+        };
+        Ok(match layout {
+            Layout::V2(_) => self.root.clone(),
+            Layout::V1(trees) => trees.paths().next().unwrap_or(&self.root).to_owned(),
+        })
     }
 }
 
@@ -232,7 +393,7 @@ fn detect(root: &Path) -> Result<Layout, HostError> {
     }
     v1::Trees::find(root).map(Layout::V1).ok_or_else(|| {
         let expected = "no control groups here: expected cgroup.controllers (version 2) or the folders cpu, cpuacct or memory (version 1)";
-        HostError::read(root, io::Error::new(io::ErrorKind::NotFound, expected))
+        HostError::read(root, std::io::Error::new(std::io::ErrorKind::NotFound, expected))
     })
 }
 
@@ -270,7 +431,7 @@ fn list(tree: &Path, relative: &str, depth: usize, ids: &mut Vec<String>) {
     }
 }
 
-fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+fn open_folder(path: &Path) -> std::io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, FOLDER, Mode::empty())?)
 }
 
@@ -293,7 +454,34 @@ impl Folder {
     fn read<'b>(&self, name: &str, buffer: &'b mut Buffer) -> Option<&'b [u8]> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).ok()?;
-        buffer.read_file(File::from(file)).ok()
+        buffer.read_file_at_once(File::from(file)).ok()
+    }
+
+    /// The numbers of processes in `cgroup.procs`, which the kernel writes in several goes.
+    fn processes(&self, buffer: &mut Buffer) -> Option<Vec<u32>> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.0, "cgroup.procs", flags, Mode::empty()).ok()?;
+        let text = buffer.read_file(File::from(file)).ok()?;
+        Some(
+            lines(text)
+                .filter_map(|(_, line)| number(line))
+                .filter_map(|pid| u32::try_from(pid).ok())
+                .collect(),
+        )
+    }
+
+    /// Threads and their limit; without the controller the processes are counted.
+    fn pids(&self, processes: Option<&[u32]>, buffer: &mut Buffer) -> Option<Pids> {
+        match self.number("pids.current", buffer) {
+            Some(current) => Some(Pids {
+                current,
+                limit: self.number("pids.max", buffer).unwrap_or(0),
+            }),
+            None => processes.map(|processes| Pids {
+                current: u64::try_from(processes.len()).unwrap_or(u64::MAX),
+                limit: 0,
+            }),
+        }
     }
 
     fn number(&self, name: &str, buffer: &mut Buffer) -> Option<u64> {
@@ -334,6 +522,11 @@ fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
     })
 }
 
+/// The words `name=value` of a line; others are passed over.
+fn pairs_of_words(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fields(line).filter_map(|word| crate::scan::cut(word, b'='))
+}
+
 #[cfg(test)]
 pub(crate) mod fixture {
     //! Small trees of control groups.
@@ -355,7 +548,7 @@ mod tests {
 
     fn ids(root: &Path) -> Vec<String> {
         let mut cgroups = Cgroups::new(root);
-        let groups = cgroups.read().unwrap();
+        let groups = cgroups.read(&Wanted::ALL).unwrap();
         groups.iter().map(|group| group.id.to_owned()).collect()
     }
 
@@ -391,7 +584,7 @@ mod tests {
     #[test]
     fn a_folder_without_control_groups_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Cgroups::new(folder.path()).read().unwrap_err();
+        let error = Cgroups::new(folder.path()).read(&Wanted::ALL).unwrap_err();
         assert!(error.to_string().contains("cgroup.controllers"), "{error}");
     }
 
@@ -399,7 +592,7 @@ mod tests {
     fn this_machine_has_groups() {
         let mut cgroups = Cgroups::new(Path::new("/sys/fs/cgroup"));
         // A container may be given none; then there is nothing to see.
-        if let Ok(groups) = cgroups.read() {
+        if let Ok(groups) = cgroups.read(&Wanted::ALL) {
             assert!(
                 groups
                     .iter()

@@ -10,10 +10,11 @@
 use std::time::SystemTime;
 
 use corten_pdata::Metrics;
-use corten_pdata::build::{MetricsBuilder, NumberPoints};
+use corten_pdata::build::{HistogramPoints, MetricsBuilder, NumberPoints, SummaryPoints};
 use corten_pdata::metrics::Temporality;
 
-/// The key of a metric's metadata that holds its Prometheus type: `counter`, `gauge` or `untyped`.
+/// The key of a metric's metadata that holds its Prometheus type: `counter`, `gauge`, `untyped`,
+/// `histogram` or `summary`.
 pub const TYPE: &str = "prometheus.type";
 
 /// A family's type.
@@ -93,11 +94,83 @@ impl Families {
         }
     }
 
+    /// Begins a family of histograms, which is written at once.
+    pub fn histograms<'f>(&'f mut self, name: &'f str, help: &'f str) -> Histograms<'f> {
+        let mut metric = self.builder.metric(name, help, "");
+        metric.metadata_str(TYPE, "histogram");
+        Histograms {
+            points: metric.histogram(Temporality::Cumulative),
+            time: self.time,
+        }
+    }
+
+    /// Begins a family of summaries, which is written at once.
+    pub fn summaries<'f>(&'f mut self, name: &'f str, help: &'f str) -> Summaries<'f> {
+        let mut metric = self.builder.metric(name, help, "");
+        metric.metadata_str(TYPE, "summary");
+        Summaries {
+            points: metric.summary(),
+            time: self.time,
+        }
+    }
+
     /// Ends the collection.
     pub fn finish(&mut self) -> Metrics {
         // A little more than last time, so that a counter with one digit more fits.
         self.expected = self.builder.len_bytes() + 1024;
         std::mem::take(&mut self.builder).finish()
+    }
+}
+
+/// A family of histograms, being written.
+#[derive(Debug)]
+pub struct Histograms<'f> {
+    points: HistogramPoints<'f>,
+    time: u64,
+}
+
+impl Histograms<'_> {
+    /// Adds one. `bounds` are the upper ones of all buckets but the last, `counts` are how many
+    /// values lie in each bucket alone: one more than there are bounds.
+    pub fn add(
+        &mut self,
+        labels: &[(&str, &str)],
+        count: u64,
+        sum: f64,
+        bounds: &[f64],
+        counts: &[u64],
+    ) {
+        let time = self.time;
+        self.points.point(|point| {
+            for (name, value) in labels {
+                point.attribute_str(name, value);
+            }
+            point.time(time).count(count).sum(sum);
+            point.buckets(bounds, counts);
+        });
+    }
+}
+
+/// A family of summaries, being written.
+#[derive(Debug)]
+pub struct Summaries<'f> {
+    points: SummaryPoints<'f>,
+    time: u64,
+}
+
+impl Summaries<'_> {
+    /// Adds one, with its quantiles and their values.
+    pub fn add(&mut self, labels: &[(&str, &str)], count: u64, sum: f64, quantiles: &[(f64, f64)]) {
+        let time = self.time;
+        self.points.point(|point| {
+            for (name, value) in labels {
+                point.attribute_str(name, value);
+            }
+            point.time(time).count(count).sum(sum);
+            for (quantile, value) in quantiles {
+                point.quantile(*quantile, *value);
+            }
+        });
     }
 }
 

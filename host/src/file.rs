@@ -44,6 +44,22 @@ impl Buffer {
         Ok(self.content())
     }
 
+    /// The same for files that the kernel writes in one go, as all of a control group are but its
+    /// lists of processes: a read that leaves room in the buffer was the last one, so none is made
+    /// that would only bring the end.
+    pub(crate) fn read_file_at_once(&mut self, mut file: File) -> io::Result<&[u8]> {
+        let mut ended = false;
+        self.fill(|_, rest| {
+            if ended {
+                return Ok(0);
+            }
+            let count = file.read(rest)?;
+            ended = count < rest.len();
+            Ok(count)
+        })?;
+        Ok(self.content())
+    }
+
     /// What the last successful read brought.
     #[must_use]
     pub fn content(&self) -> &[u8] {

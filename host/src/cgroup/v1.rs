@@ -3,8 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::{Cpu, CpuSpec, Folder, Group, Memory, MemorySpec, Throttling, open_folder, pairs};
+use super::{
+    Cpu, CpuSpec, Folder, Group, HugePages, Memory, MemorySpec, NumaPages, Throttling, Wanted, io,
+    open_folder, pairs,
+};
 use crate::Buffer;
+use crate::scan::{cut, fields, lines, number};
 
 /// The trees that are read.
 #[derive(Debug)]
@@ -12,6 +16,10 @@ pub(super) struct Trees {
     cpu: Option<Tree>,
     cpuacct: Option<Tree>,
     memory: Option<Tree>,
+    blkio: Option<Tree>,
+    pids: Option<Tree>,
+    hugetlb: Option<Tree>,
+    cpuset: Option<Tree>,
 }
 
 #[derive(Debug)]
@@ -34,40 +42,151 @@ impl Trees {
             cpu: tree(&["cpu", "cpu,cpuacct", "cpuacct,cpu"]),
             cpuacct: tree(&["cpuacct", "cpu,cpuacct", "cpuacct,cpu"]),
             memory: tree(&["memory"]),
+            blkio: tree(&["blkio"]),
+            pids: tree(&["pids"]),
+            hugetlb: tree(&["hugetlb"]),
+            cpuset: tree(&["cpuset"]),
         };
         let any = trees.paths().next().is_some();
         any.then_some(trees)
     }
 
+    /// The trees whose groups are listed: what has a group in any of them has it in one of these.
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        [&self.cpu, &self.cpuacct, &self.memory]
+        [&self.cpu, &self.cpuacct, &self.memory, &self.pids]
             .into_iter()
             .flatten()
             .map(|tree| tree.path.as_path())
     }
 }
 
-pub(super) fn read<'a>(trees: &Trees, id: &'a str, buffer: &mut Buffer) -> Option<Group<'a>> {
+pub(super) fn read<'a>(
+    trees: &Trees,
+    id: &'a str,
+    wanted: &Wanted,
+    page_sizes: &[String],
+    buffer: &mut Buffer,
+) -> Option<Group<'a>> {
     let open = |tree: &Option<Tree>| Folder::open(&tree.as_ref()?.folder, id);
+    let only = |wanted: bool, tree: &Option<Tree>| wanted.then(|| open(tree)).flatten();
     let (cpu, cpuacct, memory) = (open(&trees.cpu), open(&trees.cpuacct), open(&trees.memory));
-    let created = [&cpuacct, &cpu, &memory]
+    let pids = open(&trees.pids);
+    let folders = [&cpuacct, &cpu, &memory, &pids];
+    if folders.iter().all(|folder| folder.is_none()) {
+        return None;
+    }
+    let created = folders
         .into_iter()
         .flatten()
         .filter_map(|folder| folder.created("cgroup.clone_children"))
         .min();
-    if cpu.is_none() && cpuacct.is_none() && memory.is_none() {
-        return None;
-    }
-    Some(Group {
+    let mut group = Group {
         id,
         created,
-        cpu: cpuacct.and_then(|folder| usage(&folder, cpu.as_ref(), buffer)),
-        cpu_spec: cpu.as_ref().and_then(|folder| cpu_spec(folder, buffer)),
-        memory: memory.as_ref().and_then(|folder| used(folder, buffer)),
-        memory_spec: memory
+        ..Group::default()
+    };
+    if wanted.cpu {
+        group.cpu = cpuacct
             .as_ref()
-            .and_then(|folder| memory_spec(folder, buffer)),
+            .and_then(|folder| usage(folder, cpu.as_ref(), buffer));
+    }
+    if wanted.per_cpu {
+        group.per_cpu = cpuacct
+            .as_ref()
+            .and_then(|folder| folder.read("cpuacct.usage_percpu", buffer))
+            .map(|text| fields(text.trim_ascii()).filter_map(number).collect())
+            .unwrap_or_default();
+    }
+    if wanted.spec || wanted.cpu {
+        group.cpu_spec = cpu.as_ref().and_then(|folder| cpu_spec(folder, buffer));
+    }
+    if let Some(folder) = &memory {
+        if wanted.memory {
+            group.memory = used(folder, buffer);
+        }
+        if wanted.spec {
+            group.memory_spec = memory_spec(folder, buffer);
+        }
+        if wanted.numa {
+            group.numa = folder
+                .read("memory.numa_stat", buffer)
+                .map(numa)
+                .unwrap_or_default();
+        }
+        if wanted.oom_kills {
+            group.oom_kills = folder.read("memory.oom_control", buffer).and_then(|text| {
+                pairs(text).find_map(|(name, value)| (name == b"oom_kill").then_some(value))
+            });
+        }
+    }
+    if let Some(folder) = only(wanted.io, &trees.blkio) {
+        group.io = io::legacy(|name| folder.read(name, buffer).map(<[u8]>::to_vec));
+    }
+    if wanted.processes {
+        group.processes = [&cpu, &cpuacct, &pids, &memory]
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|folder| folder.processes(buffer));
+        group.pids = pids
+            .as_ref()
+            .and_then(|folder| folder.pids(group.processes.as_deref(), buffer));
+    }
+    if let Some(folder) = only(wanted.huge_pages, &trees.hugetlb) {
+        group.huge_pages = page_sizes
+            .iter()
+            .filter_map(|size| huge_pages(&folder, size, buffer))
+            .collect();
+    }
+    if let Some(folder) = only(wanted.cpuset, &trees.cpuset) {
+        group.memory_migrate = folder.number("cpuset.memory_migrate", buffer);
+    }
+    Some(group)
+}
+
+fn huge_pages(folder: &Folder, size: &str, buffer: &mut Buffer) -> Option<HugePages> {
+    let mut read = |file| folder.number(&format!("hugetlb.{size}.{file}"), buffer);
+    Some(HugePages {
+        size: size.to_owned(),
+        usage: read("usage_in_bytes")?,
+        max_usage: read("max_usage_in_bytes").unwrap_or(0),
+        failures: read("failcnt").unwrap_or(0),
     })
+}
+
+/// Lines `file=3 N0=1 N1=2`, `hierarchical_file=…`.
+fn numa(text: &[u8]) -> Vec<NumaPages> {
+    let mut found = Vec::new();
+    for (_, line) in lines(text) {
+        let mut parts = fields(line);
+        let Some((name, _)) = parts.next().and_then(|part| cut(part, b'=')) else {
+            continue;
+        };
+        let (hierarchy, name) = match name.strip_prefix(b"hierarchical_") {
+            Some(name) => (true, name),
+            None => (false, name),
+        };
+        let kind = match name {
+            b"file" => "file",
+            b"anon" => "anon",
+            b"unevictable" => "unevictable",
+            _ => continue,
+        };
+        for part in parts {
+            if let Some((node, pages)) = cut(part, b'=')
+                && let Some(node) = node.strip_prefix(b"N").and_then(number)
+                && let Some(pages) = number(pages)
+            {
+                found.push(NumaPages {
+                    kind,
+                    hierarchy,
+                    node,
+                    pages,
+                });
+            }
+        }
+    }
+    found
 }
 
 /// Nanoseconds in a tick of `USER_HZ`.
@@ -198,7 +317,7 @@ mod tests {
         );
         fixture::write(root, "memory/b", &[("memory.usage_in_bytes", "10\n")]);
         let mut cgroups = Cgroups::new(root);
-        let groups = cgroups.read().unwrap();
+        let groups = cgroups.read(&Wanted::ALL).unwrap();
         let shown: Vec<_> = groups
             .iter()
             .map(|group| {
@@ -209,8 +328,8 @@ mod tests {
                     memory,
                     memory_spec,
                     ..
-                } = *group;
-                (id, cpu, cpu_spec, memory, memory_spec)
+                } = group;
+                (*id, *cpu, *cpu_spec, *memory, *memory_spec)
             })
             .collect();
         let [_, a, b] = shown.as_slice() else {

@@ -2,19 +2,85 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Cpu, CpuSpec, Folder, Group, Memory, MemorySpec, MoreMemory, Throttling, pairs};
+use super::{
+    Cpu, CpuSpec, Folder, Group, HugePages, Memory, MemorySpec, MoreMemory, Throttling, Wanted, io,
+    pairs, pressure,
+};
 use crate::Buffer;
 use crate::scan::{fields, number};
 
-pub(super) fn read<'a>(root: &OwnedFd, id: &'a str, buffer: &mut Buffer) -> Option<Group<'a>> {
+pub(super) fn read<'a>(
+    root: &OwnedFd,
+    id: &'a str,
+    wanted: &Wanted,
+    page_sizes: &[String],
+    buffer: &mut Buffer,
+) -> Option<Group<'a>> {
     let folder = Folder::open(root, id)?;
-    Some(Group {
+    let mut group = Group {
         id,
         created: folder.created("cgroup.events"),
-        cpu: folder.read("cpu.stat", buffer).map(cpu),
-        cpu_spec: cpu_spec(&folder, buffer),
-        memory: memory(&folder, buffer),
-        memory_spec: memory_spec(&folder, buffer),
+        ..Group::default()
+    };
+    if wanted.cpu {
+        group.cpu = folder.read("cpu.stat", buffer).map(cpu);
+    }
+    if wanted.spec {
+        group.cpu_spec = cpu_spec(&folder, buffer);
+        group.memory_spec = memory_spec(&folder, buffer);
+    } else if wanted.cpu && group.cpu.is_some_and(|cpu| cpu.throttling.is_some()) {
+        // Whether there is a quota decides what is shown of throttling.
+        group.cpu_spec = cpu_spec(&folder, buffer);
+    }
+    if wanted.memory {
+        group.memory = memory(&folder, buffer);
+    }
+    if wanted.oom_kills {
+        // Kills are counted where the victim was; with its children's they would be counted twice.
+        group.oom_kills = ["memory.events.local", "memory.events"]
+            .into_iter()
+            .find_map(|name| {
+                let text = folder.read(name, buffer)?;
+                pairs(text).find_map(|(name, value)| (name == b"oom_kill").then_some(value))
+            });
+    }
+    if wanted.io {
+        group.io = folder
+            .read("io.stat", buffer)
+            .map(io::unified)
+            .unwrap_or_default();
+    }
+    if wanted.processes {
+        group.processes = folder.processes(buffer);
+        group.pids = folder.pids(group.processes.as_deref(), buffer);
+    }
+    if wanted.pressure {
+        let mut read = |name| folder.read(name, buffer).and_then(pressure::parse);
+        group.cpu_pressure = read("cpu.pressure");
+        group.memory_pressure = read("memory.pressure");
+        group.io_pressure = read("io.pressure");
+    }
+    if wanted.huge_pages {
+        group.huge_pages = page_sizes
+            .iter()
+            .filter_map(|size| huge_pages(&folder, size, buffer))
+            .collect();
+    }
+    Some(group)
+}
+
+fn huge_pages(folder: &Folder, size: &str, buffer: &mut Buffer) -> Option<HugePages> {
+    let usage = ["rsvd.current", "current"]
+        .into_iter()
+        .find_map(|file| folder.number(&format!("hugetlb.{size}.{file}"), buffer))?;
+    let events = format!("hugetlb.{size}.events");
+    let failures = pairs(folder.read(&events, buffer).unwrap_or_default())
+        .find_map(|(name, value)| (name == b"max").then_some(value));
+    Some(HugePages {
+        size: size.to_owned(),
+        usage,
+        max_usage: 0,
+        failures: failures.unwrap_or(0),
     })
 }
 
@@ -154,7 +220,7 @@ mod tests {
             ],
         );
         let mut cgroups = Cgroups::new(root);
-        let groups = cgroups.read().unwrap();
+        let groups = cgroups.read(&Wanted::ALL).unwrap();
         assert!(groups.iter().all(|group| group.created.is_some()));
         let shown: Vec<_> = groups
             .iter()

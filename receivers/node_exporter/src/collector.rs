@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use corten_component::CollectRequest;
 use corten_host::HostError;
-use corten_host::families::{Families, Family, Kind};
+use corten_host::families::{Families, Family, Histograms, Kind, Summaries};
 use corten_pdata::Metrics;
 
 use crate::collectors;
@@ -41,6 +41,16 @@ impl Emit<'_> {
         value: f64,
     ) {
         self.gathered.add(kind, name, help, labels, value);
+    }
+
+    /// A family of histograms. It has samples.
+    pub(crate) fn histograms<'f>(&'f mut self, name: &'f str, help: &'f str) -> Histograms<'f> {
+        self.families.histograms(name, help)
+    }
+
+    /// A family of summaries. It has samples.
+    pub(crate) fn summaries<'f>(&'f mut self, name: &'f str, help: &'f str) -> Summaries<'f> {
+        self.families.summaries(name, help)
     }
 
     /// A family of counters. Families without a sample are not written.
@@ -225,6 +235,12 @@ pub(crate) type Make = fn(&Config, &Sources) -> Box<dyn Collector>;
 /// What a collector writes, as text.
 #[cfg(test)]
 pub(crate) fn shown(collector: &mut dyn Collector) -> Result<String, HostError> {
+    collected(collector).map(|metrics| corten_testing::render_metrics(&metrics))
+}
+
+/// What a collector writes.
+#[cfg(test)]
+pub(crate) fn collected(collector: &mut dyn Collector) -> Result<Metrics, HostError> {
     let mut families = Families::new("test", "1");
     let mut gathered = Gathered::default();
     families.begin();
@@ -237,5 +253,5 @@ pub(crate) fn shown(collector: &mut dyn Collector) -> Result<String, HostError> 
     let result = collector.update(&mut emit);
     gathered.write(&mut families);
     let metrics = families.finish();
-    result.map(|()| corten_testing::render_metrics(&metrics))
+    result.map(|()| metrics)
 }
