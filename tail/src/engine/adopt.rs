@@ -547,11 +547,8 @@ impl<S: Sink> Engine<S> {
         }
         let place = match generation.live {
             true => stream.generations.len(),
-            false => stream
-                .generations
-                .iter()
-                .take_while(|known| !known.live)
-                .count(),
+            // An entry may hold of another file than it was made for: one that has its inode now and begins as it did.
+            false => place_of(stream, generation.path.file_name().unwrap_or_default()),
         };
         self.insert(stream, place, generation);
     }

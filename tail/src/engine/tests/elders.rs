@@ -129,3 +129,24 @@ fn first_generations_that_are_too_old_are_left_alone() {
     write(&world, 0, 2..4);
     assert_eq!(world.read(), expected(2..4));
 }
+
+#[test]
+fn an_inode_that_another_generation_has_now_does_not_change_the_order() {
+    let mut world = World::containers();
+    world.hold(true);
+    // All that is known of it, its first byte, holds of any other log too.
+    world.append("0.log", "2");
+    world.turns(1);
+    world.rename("0.log", "0.log.20260101-000001");
+    write(&world, 0, 1..2);
+    world.turns(1);
+    world.kill();
+    world.rename("0.log", "0.log.20260101-000002");
+    world.rename("0.log.20260101-000001", "0.log.20260101-000003");
+    fs::write(world.path("0.log.20260101-000003"), "").unwrap();
+    let line = cri("stdout", "F", "2");
+    world.append("0.log.20260101-000003", &line);
+    write(&world, 0, 3..4);
+    world.hold(false);
+    assert_eq!(world.read(), expected(1..4));
+}
