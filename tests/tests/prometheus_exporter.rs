@@ -6,7 +6,8 @@
     reason = "a test's arrangement that fails has to fail the test"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use corten_tests::{
@@ -385,4 +386,49 @@ fn a_family_that_clashes_costs_only_itself() {
         "left out",
     );
     assert_eq!(get(setup.port, "/text").unwrap().status, 200);
+}
+
+#[test]
+fn only_scrapes_collect_and_those_at_the_same_time_once() {
+    let setup = Setup::start();
+    let points = |receiver: &str| {
+        let own = scrape(setup.port, "/metrics");
+        own.sum(
+            "otelcol_receiver_accepted_metric_points",
+            &[("receiver", receiver)],
+        )
+    };
+    wait_for("twenty intervals", SOON, || {
+        let own = scrape(setup.port, "/metrics");
+        let uptime = own.sum("otelcol_process_uptime", &[]);
+        (uptime > 1.0).then_some(())
+    });
+    assert_close(points("host_metrics"), 0.0, "collected for nobody");
+    assert_close(points("node_exporter"), 0.0, "collected for nobody");
+
+    // How long a collector took is different each time. Ten connections may be far apart on a busy machine, so it takes a
+    // few attempts to be at the same time.
+    let took = || {
+        let page = scrape(setup.port, "/node");
+        let labels = [("collector", "cpu")];
+        page.sum("node_scrape_collector_duration_seconds", &labels)
+    };
+    let (one, other) = (took(), took());
+    assert!(
+        one > 0.0 && one.to_bits() != other.to_bits(),
+        "{one} {other}"
+    );
+    wait_for("one collection for ten scrapes", SOON, || {
+        let barrier = Barrier::new(10);
+        let times: BTreeSet<u64> = std::thread::scope(|scope| {
+            let scrapes = [(); 10].map(|()| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    took().to_bits()
+                })
+            });
+            scrapes.map(|scrape| scrape.join().unwrap()).into()
+        });
+        (times.len() == 1).then_some(())
+    });
 }
