@@ -6,6 +6,7 @@
 //! copied; caps hold while a message is unpacked; and a client's message may consist of many parts, which are never copied
 //! together.
 
+mod balance;
 mod call;
 mod client;
 mod status;

@@ -313,7 +313,8 @@ pub struct GrpcClient {
     pub write_buffer_size: u64,
     /// Wait for the connection, up to `timeout`, instead of failing at once while there is none.
     pub wait_for_ready: bool,
-    /// How to choose among the addresses of a name. Accepted for compatibility; the addresses are tried in turn.
+    /// How to choose among the addresses of a name: `round_robin` sends to all of them in turn, over a connection to each,
+    /// and asks the name service again every 15 seconds; `pick_first` keeps to one until its connection breaks.
     pub balancer_name: String,
     /// The `:authority` to send, when it is not the endpoint.
     pub authority: String,

@@ -31,6 +31,8 @@ pub(crate) enum Route {
     ByUrl,
     /// The same, through the proxy that is meant for it, if one is.
     ByProxy(Arc<Proxies>),
+    /// To this address, whatever host the request names: one of that host's.
+    At(SocketAddr),
     /// To a socket of this machine, whatever the request says.
     Unix(PathBuf),
 }
@@ -41,13 +43,22 @@ pub(crate) struct Connector(Arc<Inner>);
 
 struct Inner {
     route: Route,
-    tls: Option<ClientTls>,
+    tls: Option<Arc<ClientTls>>,
     /// Where to begin among several addresses of a name, so that connections spread.
     turn: AtomicUsize,
 }
 
 impl Connector {
     pub(crate) fn new(route: Route, tls: Option<ClientTls>) -> Self {
+        Self::with(route, tls.map(Arc::new))
+    }
+
+    /// The same, to one of the host's addresses.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self::with(Route::At(address), self.0.tls.clone())
+    }
+
+    fn with(route: Route, tls: Option<Arc<ClientTls>>) -> Self {
         Self(Arc::new(Inner {
             route,
             tls,
@@ -88,6 +99,7 @@ impl Inner {
                 }
                 None => self.reach(host, port).await?,
             },
+            Route::At(address) => reach_one(*address).await?,
             _ => self.reach(host, port).await?,
         };
         match &self.tls {
@@ -114,21 +126,23 @@ impl Inner {
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % addresses.len();
         addresses.rotate_left(turn);
-        let mut last = String::new();
+        let mut last = ConnectError(String::new());
         for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    // Requests are written whole; waiting for more only delays them.
-                    stream
-                        .set_nodelay(true)
-                        .map_err(|error| ConnectError(in_words(&error)))?;
-                    return Ok(stream);
-                }
-                Err(error) => last = in_words(&error),
+            match reach_one(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
             }
         }
-        Err(ConnectError(last))
+        Err(last)
     }
+}
+
+async fn reach_one(address: SocketAddr) -> Result<TcpStream, ConnectError> {
+    let words = |error: io::Error| ConnectError(in_words(&error));
+    let stream = TcpStream::connect(address).await.map_err(words)?;
+    // Requests are written whole; waiting for more only delays them.
+    stream.set_nodelay(true).map_err(words)?;
+    Ok(stream)
 }
 
 impl Service<Uri> for Connector {

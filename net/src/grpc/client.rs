@@ -9,9 +9,11 @@ use corten_config::settings::{self, Target};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use super::balance::{Backends, Names, Several};
 use super::{Status, frame};
 use crate::body::{Body, Decoder, Encoding, Limits};
 use crate::client::{
@@ -20,9 +22,10 @@ use crate::client::{
 };
 use crate::tls::{ClientTls, Http2};
 
-/// Makes unary calls over one HTTP/2 connection, which is made when it is first needed and again when it is lost.
+/// Makes unary calls over HTTP/2: one connection to each of the server's addresses (with `balancer_name: pick_first` to one of
+/// them), which is made when it is first needed and again when it is lost.
 pub struct GrpcClient {
-    inner: legacy::Client<Connector, Body>,
+    backends: Backends,
     connector: Connector,
     scheme: &'static str,
     authority: String,
@@ -100,6 +103,14 @@ impl GrpcClient {
     ///
     /// What cannot be used, and where it stands in the settings.
     pub fn new(cx: &Context, settings: &settings::GrpcClient) -> Result<Self, SetupError> {
+        Self::with(cx, settings, Names::system())
+    }
+
+    pub(super) fn with(
+        cx: &Context,
+        settings: &settings::GrpcClient,
+        names: Names,
+    ) -> Result<Self, SetupError> {
         let target = settings
             .target()
             .map_err(|error| SetupError::Endpoint(error.to_string()))?;
@@ -139,9 +150,23 @@ impl GrpcClient {
             )
             .pool_idle_timeout(None);
         let scheme = if tls.is_some() { "https" } else { "http" };
+        let by_name = matches!(route, Route::ByUrl) && settings.balancer_name != "pick_first";
         let connector = Connector::new(route, tls);
+        let several = authority
+            .parse()
+            .ok()
+            .filter(|_| by_name)
+            .and_then(|parsed| {
+                let port = if scheme == "https" { 443 } else { 80 };
+                let (builder, connector) = (builder.clone(), connector.clone());
+                let make = move |address| builder.build(connector.at(address));
+                Several::new(&parsed, port, names, cx.tasks().clone(), make)
+            });
         let client = Self {
-            inner: builder.build(connector.clone()),
+            backends: match several {
+                Some(several) => Backends::Several(several),
+                None => Backends::One(Box::new(builder.build(connector.clone()))),
+            },
             connector,
             scheme,
             authority,
@@ -200,11 +225,7 @@ impl GrpcClient {
                 "a message of 4 GiB or more".to_owned(),
             )
         })?;
-        let mut request = Request::new(Body::parts(std::iter::once(frame).chain(message.parts)));
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = uri.clone();
-        *request.version_mut() = http::Version::HTTP_2;
-        let headers = request.headers_mut();
+        let mut headers = HeaderMap::with_capacity(8 + self.headers.len());
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/grpc"),
@@ -220,12 +241,21 @@ impl GrpcClient {
         if let Some(timeout) = self.timeout {
             headers.insert("grpc-timeout", grpc_timeout(timeout));
         }
-        complete(headers, &self.headers);
+        complete(&mut headers, &self.headers);
         if let Some(auth) = &self.auth {
-            auth.sign(headers)
+            auth.sign(&mut headers)
                 .map_err(|error| failed(Cause::Auth(error)))?;
         }
-        let exchange = self.exchange(request, &failed);
+        let make = || {
+            let parts = std::iter::once(frame.clone()).chain(message.parts.iter().cloned());
+            let mut request = Request::new(Body::parts(parts));
+            *request.method_mut() = http::Method::POST;
+            *request.uri_mut() = uri.clone();
+            *request.version_mut() = http::Version::HTTP_2;
+            request.headers_mut().clone_from(&headers);
+            request
+        };
+        let exchange = self.exchange(&make, &failed);
         let outcome = match self.timeout {
             None => exchange.await,
             Some(limit) => tokio::time::timeout(limit, exchange)
@@ -241,20 +271,46 @@ impl GrpcClient {
         outcome
     }
 
+    /// Sends a request to the server whose turn it is; to the next one when that cannot be reached.
+    async fn send(
+        &self,
+        make: &(dyn Fn() -> Request<Body> + Sync),
+    ) -> Result<http::Response<Incoming>, Cause> {
+        let several = match &self.backends {
+            Backends::One(client) => {
+                let sent = client.request(make()).await;
+                return sent.map_err(|error| Cause::of(&error));
+            }
+            Backends::Several(several) => several,
+        };
+        let mut last = Cause::Connect("no address".to_owned());
+        let backends = several.next().await?;
+        for backend in &backends {
+            match backend.client.request(make()).await {
+                Ok(response) => return Ok(response),
+                Err(error) => last = Cause::of(&error),
+            }
+            let Cause::Connect(why) = &mut last else {
+                break;
+            };
+            if backends.len() > 1 {
+                *why = format!("{}: {why}", backend.address);
+            }
+            several.failed(backend);
+        }
+        Err(last)
+    }
+
     async fn exchange(
         &self,
-        request: Request<Body>,
+        make: &(dyn Fn() -> Request<Body> + Sync),
         failed: &(dyn Fn(Cause) -> GrpcError + Sync),
     ) -> Result<Reply, GrpcError> {
         let refused = |status| GrpcError::Status {
             address: self.authority.clone(),
             status,
         };
-        let response = self
-            .inner
-            .request(request)
-            .await
-            .map_err(|error| failed(Cause::of(&error)))?;
+        let response = self.send(make).await.map_err(failed)?;
         let (head, mut body) = response.into_parts();
         // An answer without a body says everything in its headers.
         if let Some(Some(status)) = Status::read(&head.headers) {

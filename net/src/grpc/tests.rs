@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use corten_config::settings::{GrpcClient as ClientSettings, GrpcServer, TlsServe
 use corten_config::types::{Endpoint, Optional};
 use http::uri::PathAndQuery;
 use http::{Request, Response};
+use parking_lot::Mutex;
 
 use super::*;
 use crate::body::{Body, Limits};
@@ -210,7 +212,7 @@ async fn a_call_that_takes_too_long_is_given_up() {
 async fn an_old_connection_is_replaced_without_losing_a_call() {
     let mut settings = GrpcServer::default();
     settings.keepalive.server_parameters.max_connection_age = Duration::from_millis(50).into();
-    let connections = Arc::new(parking_lot::Mutex::new(std::collections::BTreeSet::new()));
+    let connections = Arc::new(Mutex::new(std::collections::BTreeSet::new()));
     let (seen, calls) = (Arc::clone(&connections), Arc::new(AtomicUsize::new(0)));
     let listener = serve(
         &settings,
@@ -389,4 +391,117 @@ async fn damaged_frames_are_refused() {
             );
         }
     }
+}
+
+/// Answers with its number.
+async fn numbered(number: u8) -> Listener {
+    let handler = handler(move |mut request: Request<Body>| async move {
+        match read_message(&mut request, &Limits::new(1 << 20), None).await {
+            Ok(_) => reply(&[number]),
+            Err(refusal) => refuse(&refusal.status),
+        }
+    });
+    serve(&GrpcServer::default(), handler).await
+}
+
+/// A client of `backend.test`, whose addresses are what stands in the list.
+fn named(addresses: &Arc<Mutex<Vec<SocketAddr>>>, balancer: &str) -> GrpcClient {
+    let known = Arc::clone(addresses);
+    let names = balance::Names {
+        ask: Arc::new(move |host, port| {
+            assert_eq!((host.as_str(), port), ("backend.test", 4317));
+            let addresses = known.lock().clone();
+            Box::pin(async move {
+                if addresses.is_empty() {
+                    return Err(std::io::Error::other("no such name"));
+                }
+                Ok(addresses)
+            })
+        }),
+        fresh: Duration::from_millis(20),
+    };
+    let cx = Context::detached(Kind::Exporter, "otlp_grpc".parse().unwrap());
+    let mut settings = ClientSettings {
+        endpoint: "backend.test:4317".to_owned(),
+        balancer_name: balancer.to_owned(),
+        ..ClientSettings::default()
+    };
+    settings.timeout = Duration::from_secs(20).into();
+    settings.tls.insecure = true;
+    GrpcClient::with(&cx, &settings, names).unwrap()
+}
+
+async fn who(client: &GrpcClient) -> u8 {
+    client.unary(&PATH, message(&[b"?"])).await.unwrap().message[0]
+}
+
+#[tokio::test]
+async fn calls_take_turns_among_the_addresses_of_a_name() {
+    let (one, two) = (numbered(1).await, numbered(2).await);
+    let (first, second) = (one.local_addr().unwrap(), two.local_addr().unwrap());
+    let addresses = Arc::new(Mutex::new(vec![first, second]));
+    let client = named(&addresses, "round_robin");
+    let mut counts = [0; 3];
+    for _ in 0..20 {
+        counts[usize::from(who(&client).await)] += 1;
+    }
+    assert_eq!(counts, [0, 10, 10]);
+
+    // One address leaves the name, and another comes: connections that work do not keep them.
+    let three = numbered(3).await;
+    *addresses.lock() = vec![second, three.local_addr().unwrap()];
+    let mut seen = Vec::new();
+    for _ in 0..200 {
+        seen.push(who(&client).await);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let last = &seen[seen.len() - 20..];
+    assert_eq!(last.iter().filter(|who| **who == 3).count(), 10, "{seen:?}");
+    assert!(!last.contains(&1), "{seen:?}");
+
+    // A name service that fails changes nothing.
+    addresses.lock().clear();
+    for _ in 0..50 {
+        assert!(who(&client).await > 1);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for listener in [one, two, three] {
+        listener.shutdown().await;
+    }
+}
+
+/// An address that nobody listens on.
+fn nobody_else() -> SocketAddr {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    port.local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_reached_costs_no_call() {
+    let one = numbered(1).await;
+    let nobody = nobody_else();
+    let addresses = Arc::new(Mutex::new(vec![nobody, one.local_addr().unwrap()]));
+    let client = named(&addresses, "round_robin");
+    for _ in 0..10 {
+        assert_eq!(who(&client).await, 1);
+    }
+    *addresses.lock() = vec![nobody, nobody_else()];
+    let client = named(&addresses, "round_robin");
+    let error = client.unary(&PATH, message(&[b"?"])).await.unwrap_err();
+    let text = error.status().to_string();
+    assert!(
+        text.contains("backend.test:4317") && text.contains("127.0.0.1:"),
+        "{text}"
+    );
+    addresses.lock().clear();
+    let client = named(&addresses, "round_robin");
+    let error = client.unary(&PATH, message(&[b"?"])).await.unwrap_err();
+    assert_eq!(error.status().code, GrpcCode::Unavailable);
+    assert!(
+        error
+            .to_string()
+            .contains("backend.test cannot be resolved: no such name"),
+        "{error}"
+    );
+    one.shutdown().await;
 }
