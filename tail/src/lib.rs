@@ -13,6 +13,12 @@
 //! that came and went between two looks by its name beside the path. Generations are read oldest first; a younger one waits
 //! until the older is at its end. A deleted one is read to its end through its descriptor.
 //!
+//! **Restarted containers** go on in a log of their own (`0.log`, `1.log`, …), each of which is a stream. The first line of one waits until its
+//! elders in the directory are read to their ends; for one that isn't read any further it waits five seconds at most.
+//!
+//! **What was there before** is begun where [`StartAt`] says. A container's log begins with its oldest rotated generation; of another log, whose
+//! rotated files may go back for years, only those count that were rotated since the engine runs, or ran before.
+//!
 //! **Commits.** Each chunk has a [`Ticket`]. A stream's positions move over the longest run of acknowledged
 //! chunks, and never beyond the beginning of a container's partial line whose end is not there yet, nor of a line that is
 //! being truncated. All positions of all streams are saved as one checkpoint, so a line that spans two

@@ -26,8 +26,8 @@ pub(crate) struct Config {
     pub(crate) exclude: Vec<String>,
     /// A file that nothing is known of and that was last written longer ago is begun at its end. `0`: no limit.
     pub(crate) exclude_older_than: Duration,
-    /// Where a file is begun that was there before the receiver ever ran. Files that appear later are
-    /// always read whole, and known ones where they were left.
+    /// Where a file is begun that was there before the receiver ever ran: of a container's log the beginning is that of its oldest
+    /// rotated generation. Files that appear later are always read whole, and known ones where they were left.
     pub(crate) start_at: StartAt,
     /// The extension that keeps the positions, such as `file_storage`. Without one every start is a first one.
     pub(crate) storage: Option<ComponentId>,

@@ -367,10 +367,12 @@ impl<S: Sink> Engine<S> {
     /// beginning, that of a container is its first generation; of another log it is what its path has.
     fn is_news(&self, found: &Found) -> bool {
         let is_container = matches!(self.settings.framing, Framing::Container { .. });
+        let from_beginning = self.settings.start_at == StartAt::Beginning;
         self.lost
             || found.modified >= self.known_until
             || (!self.first_scan && found.modified >= self.started_wall)
-            || (self.fresh && self.first_scan && is_container && !self.skips_what_is_there(found))
+            // However late it appears: the folder of all logs may be mounted after the engine began.
+            || (self.fresh && is_container && from_beginning && !self.skips_what_is_there(found))
     }
 
     /// Whether a file that nothing is known of is begun at its end.

@@ -15,6 +15,12 @@ fn expected(numbers: std::ops::Range<u32>) -> Vec<String> {
     numbers.map(|n| format!("stdout: {n}")).collect()
 }
 
+fn written_hours_ago(world: &World, hours: u64) {
+    let log = File::options().append(true).open(world.path("0.log"));
+    let then = std::time::SystemTime::now() - Duration::from_secs(hours * 3600);
+    log.unwrap().set_modified(then).unwrap();
+}
+
 #[test]
 fn logs_of_one_container_are_read_oldest_first() {
     let mut world = World::containers();
@@ -115,16 +121,22 @@ fn a_containers_first_generations_are_read_when_it_begins_at_the_beginning() {
 }
 
 #[test]
+fn first_generations_are_read_where_the_folder_appears_late() {
+    let mut world = World::containers();
+    world.turns(1);
+    write(&world, 0, 0..2);
+    written_hours_ago(&world, 2);
+    world.rename("0.log", "0.log.20260101-000001");
+    write(&world, 0, 2..4);
+    assert_eq!(world.read(), expected(0..4));
+}
+
+#[test]
 fn first_generations_that_are_too_old_are_left_alone() {
     let mut world = World::containers();
     world.settings.exclude_older_than = Some(Duration::from_secs(3600));
     write(&world, 0, 0..2);
-    let old = File::options()
-        .append(true)
-        .open(world.path("0.log"))
-        .unwrap();
-    old.set_modified(std::time::SystemTime::now() - Duration::from_secs(7200))
-        .unwrap();
+    written_hours_ago(&world, 2);
     world.rename("0.log", "0.log.20260101-000001");
     write(&world, 0, 2..4);
     assert_eq!(world.read(), expected(2..4));
