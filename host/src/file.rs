@@ -9,6 +9,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::HostError;
 
 /// Enough for most files in one read.
@@ -40,7 +42,7 @@ impl Buffer {
     }
 
     pub(crate) fn read_file(&mut self, mut file: File) -> io::Result<&[u8]> {
-        self.fill(|_, rest| file.read(rest))?;
+        self.fill(false, |_, rest| file.read(rest))?;
         Ok(self.content())
     }
 
@@ -48,15 +50,7 @@ impl Buffer {
     /// lists of processes: a read that leaves room in the buffer was the last one, so none is made
     /// that would only bring the end.
     pub(crate) fn read_file_at_once(&mut self, mut file: File) -> io::Result<&[u8]> {
-        let mut ended = false;
-        self.fill(|_, rest| {
-            if ended {
-                return Ok(0);
-            }
-            let count = file.read(rest)?;
-            ended = count < rest.len();
-            Ok(count)
-        })?;
+        self.fill(true, |_, rest| file.read(rest))?;
         Ok(self.content())
     }
 
@@ -66,8 +60,10 @@ impl Buffer {
         self.bytes.get(..self.filled).unwrap_or_default()
     }
 
+    /// `at_once` where a read that brings less than there is room for has brought the rest.
     fn fill(
         &mut self,
+        at_once: bool,
         mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
     ) -> io::Result<()> {
         self.filled = 0;
@@ -84,7 +80,12 @@ impl Buffer {
             let rest = self.bytes.get_mut(self.filled..).unwrap_or_default();
             match read(offset, rest) {
                 Ok(0) => return Ok(()),
-                Ok(count) => self.filled += count,
+                Ok(count) => {
+                    self.filled += count;
+                    if at_once && self.filled < self.bytes.len() {
+                        return Ok(());
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.filled = 0;
@@ -100,23 +101,65 @@ impl Buffer {
 pub struct HostFile {
     path: PathBuf,
     file: Option<File>,
-    /// Whether the descriptor may be kept, once that is known.
-    keep: Option<bool>,
+    /// Whose it is, once that is known.
+    owner: Option<Owner>,
     buffer: Buffer,
 }
 
-/// Whether a file is made afresh by every read and can be no other one under its name: a file of
-/// the kernel's. Any other may be replaced by one of the same name.
-fn is_kernels(file: &File) -> bool {
-    const PROC: u64 = 0x9fa0;
-    const SYSFS: u64 = 0x6265_6572;
-    const CGROUP: u64 = 0x0027_e0eb;
-    const CGROUP2: u64 = 0x6367_7270;
-    rustix::fs::fstatfs(file).is_ok_and(|found| {
-        // The field's type is another one on other architectures.
-        #[expect(clippy::cast_sign_loss, reason = "a magic number, whatever its sign")]
-        let found = found.f_type as u64;
-        [PROC, SYSFS, CGROUP, CGROUP2].contains(&found)
+/// Who makes a file's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// sysfs: made afresh by every read and told in one, as it is never longer than a page.
+    Sysfs,
+    /// Another file system of the kernel's: made afresh by every read. It can be no other one
+    /// under its name.
+    Kernel,
+    /// Anybody: it may be replaced by another one of the same name.
+    Anybody,
+}
+
+const SYSFS: u64 = 0x6265_6572;
+
+impl Owner {
+    fn of(file: &File) -> Self {
+        const PROC: u64 = 0x9fa0;
+        const CGROUP: u64 = 0x0027_e0eb;
+        const CGROUP2: u64 = 0x6367_7270;
+        match rustix::fs::fstatfs(file).map(magic) {
+            Ok(SYSFS) => Self::Sysfs,
+            Ok(PROC | CGROUP | CGROUP2) => Self::Kernel,
+            _ => Self::Anybody,
+        }
+    }
+}
+
+// The field's type is another one on other architectures.
+#[expect(clippy::cast_sign_loss, reason = "a magic number, whatever its sign")]
+fn magic(found: rustix::fs::StatFs) -> u64 {
+    found.f_type as u64
+}
+
+/// Whether `path` is in the kernel's own sysfs, and not in a folder of files that stands for one.
+#[must_use]
+pub fn is_sysfs(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|found| magic(found) == SYSFS)
+}
+
+/// Whether a kept descriptor that says so has to be replaced: its device or process is gone, and
+/// another one may have come under the name. Any other refusal is the file's answer, such as `EINVAL`
+/// for the speed of an interface without a cable.
+fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error().is_none_or(|code| {
+        let code = Errno::from_raw_os_error(code);
+        [
+            Errno::NODEV,
+            Errno::SRCH,
+            Errno::NOENT,
+            Errno::BADF,
+            Errno::IO,
+            Errno::NXIO,
+        ]
+        .contains(&code)
     })
 }
 
@@ -127,7 +170,7 @@ impl HostFile {
         Self {
             path,
             file: None,
-            keep: None,
+            owner: None,
             buffer: Buffer::default(),
         }
     }
@@ -151,32 +194,33 @@ impl HostFile {
     /// It cannot be opened or read. A kept descriptor that has gone bad (a device that was
     /// unplugged and came back) is replaced once before that is said.
     pub fn read(&mut self) -> Result<&[u8], HostError> {
-        if let Some(file) = &self.file
-            && self
-                .buffer
-                .fill(|offset, rest| file.read_at(rest, offset))
-                .is_ok()
-        {
-            return Ok(self.buffer.content());
-        }
-        self.file = None;
-        let reopened = File::open(&self.path).and_then(|file| {
-            self.buffer
-                .fill(|offset, rest| file.read_at(rest, offset))?;
-            Ok(file)
-        });
-        match reopened {
-            Ok(file) => {
-                if *self.keep.get_or_insert_with(|| is_kernels(&file)) {
-                    self.file = Some(file);
-                }
-                Ok(self.buffer.content())
+        let at_once = self.owner == Some(Owner::Sysfs);
+        if let Some(file) = &self.file {
+            let read = |offset, rest: &mut [u8]| file.read_at(rest, offset);
+            match self.buffer.fill(at_once, read) {
+                Ok(()) => return Ok(self.buffer.content()),
+                Err(error) if is_gone(&error) => self.file = None,
+                Err(source) => return Err(HostError::read(&self.path, source)),
             }
+        }
+        match self.reopen() {
+            Ok(()) => Ok(self.buffer.content()),
             Err(source) => {
                 self.buffer.filled = 0;
                 Err(HostError::read(&self.path, source))
             }
         }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let file = File::open(&self.path)?;
+        let owner = *self.owner.get_or_insert_with(|| Owner::of(&file));
+        let read = |offset, rest: &mut [u8]| file.read_at(rest, offset);
+        let filled = self.buffer.fill(owner == Owner::Sysfs, read);
+        if owner != Owner::Anybody && !filled.as_ref().is_err_and(is_gone) {
+            self.file = Some(file);
+        }
+        filled
     }
 }
 

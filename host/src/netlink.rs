@@ -13,6 +13,8 @@ use rustix::net::{
 
 use crate::HostError;
 
+/// `RTM_GETLINK`.
+pub const LINKS: u16 = 18;
 /// `RTM_GETROUTE`.
 pub const ROUTES: u16 = 26;
 /// `RTM_GETQDISC`.

@@ -10,24 +10,33 @@ use crate::shared::Sources;
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Dmi {
         folder: Attributes::new(sources.roots.sys("class/dmi/id")),
+        told: Vec::new(),
     })
 }
 
 struct Dmi {
     folder: Attributes,
+    /// What the files said when they were read.
+    told: Vec<(&'static str, String)>,
 }
 
 impl Collector for Dmi {
     fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
-        let values: Vec<(&str, String)> = FILES
-            .into_iter()
-            .map(|(file, label)| (label, self.folder.text_or_empty(file)))
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
-        if values.is_empty() {
+        if self.told.is_empty() {
+            for (file, label) in FILES {
+                if let Ok(text) = self.folder.text(file) {
+                    self.told.push((label, text.into_owned()));
+                }
+            }
+            // Twice: the first time leaves those of now.
+            self.folder.forget_unused();
+            self.folder.forget_unused();
+        }
+        if self.told.is_empty() {
             return Err(HostError::NoData("the machine has no DMI"));
         }
-        let labels: Vec<_> = values
+        let labels: Vec<_> = self
+            .told
             .iter()
             .map(|(label, value)| (*label, value.as_str()))
             .collect();
@@ -38,7 +47,6 @@ impl Collector for Dmi {
             &labels,
             1.0,
         );
-        self.folder.forget_unused();
         Ok(())
     }
 }

@@ -1,19 +1,29 @@
 //! What each network interface is: `/sys/class/net`.
+//!
+//! Where that is the kernel's own, netlink is asked first: one answer stands for two dozen files an
+//! interface. Three files whose content changes only with the interface are read once, and three
+//! that netlink does not tell of at every scrape.
+
+use std::collections::HashMap;
 
 use corten_config::types::Regex;
 use corten_host::families::Kind::{self, Counter, Gauge};
+use corten_host::links::{self, Link};
 use corten_host::scan::{float, hexadecimal, valid, value};
-use corten_host::{Attributes, HostError};
+use corten_host::{Attributes, HostError, is_sysfs};
 
 use crate::collector::{Collector, Emit};
 use crate::config::Config;
 use crate::shared::Sources;
 
 pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
+    let folder = sources.roots.sys("class/net");
     Box::new(Netclass {
+        is_own: is_sysfs(&folder),
+        told: HashMap::new(),
         ignored: config.netclass.ignored_devices.clone(),
         ignore_invalid_speed: config.netclass.ignore_invalid_speed,
-        net: Attributes::new(sources.roots.sys("class/net")),
+        net: Attributes::new(folder),
         path: String::new(),
     })
 }
@@ -23,6 +33,83 @@ struct Netclass {
     ignore_invalid_speed: bool,
     net: Attributes,
     path: String,
+    /// Whether the folder is the kernel's own.
+    is_own: bool,
+    /// What netlink has told of each interface, by its name.
+    told: HashMap<String, Told>,
+}
+
+/// What is known of an interface without asking its files.
+#[derive(Debug, Default)]
+struct Told {
+    /// Whether netlink told of it in this scrape.
+    present: bool,
+    index: u32,
+    /// Whether the files are of the interface that netlink tells of, and not of one in another
+    /// network that has the same name.
+    same: bool,
+    /// What netlink told, by the name of the file that says the same.
+    numbers: [Option<f64>; TOLD.len()],
+    address: String,
+    broadcast: String,
+    alias: String,
+    state: &'static str,
+    /// What the files say whose content changes only with number or address.
+    lasting: [Option<Option<f64>>; LASTING.len()],
+}
+
+/// The files that netlink stands for.
+const TOLD: [&str; 11] = [
+    "carrier",
+    "carrier_changes",
+    "carrier_up_count",
+    "carrier_down_count",
+    "dormant",
+    "ifindex",
+    "iflink",
+    "link_mode",
+    "mtu",
+    "netdev_group",
+    "tx_queue_len",
+];
+
+const LASTING: [&str; 4] = ["addr_assign_type", "dev_id", "name_assign_type", "type"];
+
+impl Told {
+    /// Takes what netlink tells. An interface that has another number or address than before has
+    /// everything read anew.
+    fn take(&mut self, link: &Link<'_>, address: &mut String) {
+        links::write_address(link.address, address);
+        if self.index != link.index || self.address != *address {
+            self.index = link.index;
+            self.same = false;
+            self.lasting = Default::default();
+            self.address.clone_from(address);
+        }
+        self.present = true;
+        let [changes, up, down] = link.carrier_changes;
+        // An interface that is down does not say whether it has a carrier or waits for one.
+        let carrier = link.carrier.filter(|_| link.is_up()).map(f64::from);
+        let dormant = u8::from(link.is_dormant());
+        self.numbers = [
+            carrier,
+            changes.map(f64::from),
+            up.map(f64::from),
+            down.map(f64::from),
+            link.is_up().then(|| f64::from(dormant)),
+            Some(f64::from(link.index)),
+            Some(f64::from(link.link)),
+            link.mode.map(f64::from),
+            link.mtu.map(f64::from),
+            link.group.map(f64::from),
+            link.queue.map(f64::from),
+        ];
+        links::write_address(link.broadcast, &mut self.broadcast);
+        if self.alias != link.alias {
+            self.alias = link.alias.clone().into_owned();
+        }
+        self.state = link.state_name();
+    }
 }
 
 const HELP: &str = "What /sys/class/net says of each interface.";
@@ -83,13 +170,84 @@ impl Netclass {
         self.net.bytes(&self.path).ok()
     }
 
-    fn text(&mut self, device: &str, file: &str) -> String {
+    /// Asks netlink about all interfaces. Where it does not answer, the files do.
+    fn ask(&mut self) {
+        for told in self.told.values_mut() {
+            told.present = false;
+        }
+        if !self.is_own {
+            return;
+        }
+        let told = &mut self.told;
+        let mut address = String::new();
+        let answered = links::each(&mut |link| {
+            match told.get_mut(&*link.name) {
+                Some(told) => told.take(link, &mut address),
+                None => {
+                    let mut new = Told::default();
+                    new.take(link, &mut address);
+                    told.insert(link.name.clone().into_owned(), new);
+                }
+            };
+        });
+        if answered.is_err() {
+            self.told.clear();
+        }
+        self.told.retain(|_, told| told.present);
+    }
+
+    /// Whether netlink tells of the interface that the files are of.
+    fn is_told(&mut self, device: &str) -> bool {
+        let Some(told) = self.told.get(device) else {
+            return false;
+        };
+        if told.same {
+            return true;
+        }
+        let index = f64::from(told.index);
+        let same = matches!(self.read(device, "ifindex"), Ok(Some(read)) if read == index);
+        if let Some(told) = self.told.get_mut(device) {
+            told.same = same;
+        }
+        same
+    }
+
+    fn text(&mut self, device: &str, file: &str, told: bool) -> String {
+        if told && let Some(told) = self.told.get(device) {
+            match file {
+                "address" => return told.address.clone(),
+                "broadcast" => return told.broadcast.clone(),
+                "ifalias" => return told.alias.clone(),
+                "operstate" => return told.state.to_owned(),
+                _ => {}
+            }
+        }
         self.bytes(device, file)
             .map(|text| valid(text).into_owned())
             .unwrap_or_default()
     }
 
-    fn number(&mut self, device: &str, file: &str) -> Result<Option<f64>, HostError> {
+    fn number(&mut self, device: &str, file: &str, told: bool) -> Result<Option<f64>, HostError> {
+        if told && let Some(told) = self.told.get(device) {
+            if let Some(index) = TOLD.iter().position(|known| *known == file) {
+                return Ok(told.numbers.get(index).copied().flatten());
+            }
+            if let Some(index) = LASTING.iter().position(|known| *known == file) {
+                if let Some(Some(read)) = told.lasting.get(index) {
+                    return Ok(*read);
+                }
+                let read = self.read(device, file)?;
+                let told = self.told.get_mut(device);
+                if let Some(place) = told.and_then(|told| told.lasting.get_mut(index)) {
+                    *place = Some(read);
+                }
+                return Ok(read);
+            }
+        }
+        self.read(device, file)
+    }
+
+    fn read(&mut self, device: &str, file: &str) -> Result<Option<f64>, HostError> {
         match self.bytes(device, file).map(either) {
             Some(None) => Err(self.net.no_number(&self.path)),
             found => Ok(found.flatten()),
@@ -99,22 +257,28 @@ impl Netclass {
 
 impl Collector for Netclass {
     fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
-        for device in &self.net.names("")? {
+        let devices = self.net.names("")?;
+        self.ask();
+        for device in &devices {
+            if self.ignored.is_match(device) {
+                continue;
+            }
+            let told = self.is_told(device);
             // `bonding_masters` is a file.
-            if self.ignored.is_match(device) || !self.net.has_folder(device) {
+            if !told && !self.net.has_folder(device) {
                 continue;
             }
             let labels = [("device", device.as_str())];
             let mut flags = None;
             for (file, kind, name) in NUMBERS {
-                if let Some(number) = self.number(device, file)? {
+                if let Some(number) = self.number(device, file, told)? {
                     emit.put(kind, name, HELP, &labels, number);
                     if file == "flags" {
                         flags = Some(number);
                     }
                 }
             }
-            if let Some(megabits) = self.number(device, "speed")?
+            if let Some(megabits) = self.number(device, "speed", told)?
                 && (megabits >= 0.0 || !self.ignore_invalid_speed)
             {
                 emit.put(
@@ -125,7 +289,7 @@ impl Collector for Netclass {
                     (megabits * 1_000_000.0 / 8.0).trunc(),
                 );
             }
-            let operstate = self.text(device, "operstate");
+            let operstate = self.text(device, "operstate", told);
             let up = if operstate == "up" { 1.0 } else { 0.0 };
             emit.put(
                 Gauge,
@@ -140,8 +304,8 @@ impl Collector for Netclass {
                 Some(flags) if flags % 2.0 == 1.0 => "up",
                 Some(_) => "down",
             };
-            let texts =
-                ["address", "broadcast", "duplex", "ifalias"].map(|file| self.text(device, file));
+            let texts = ["address", "broadcast", "duplex", "ifalias"]
+                .map(|file| self.text(device, file, told));
             let [address, broadcast, duplex, alias] = &texts;
             emit.put(
                 Gauge,
@@ -161,5 +325,36 @@ impl Collector for Netclass {
         }
         self.net.forget_unused();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collector::shown;
+
+    /// Netlink says what the files say, for every interface of this machine.
+    #[test]
+    fn both_ways_agree() {
+        let sources = Sources::new(corten_host::Roots::default());
+        let collector = |is_own| {
+            let folder = sources.roots.sys("class/net");
+            Netclass {
+                is_own,
+                told: HashMap::new(),
+                ignored: Config::default().netclass.ignored_devices,
+                ignore_invalid_speed: false,
+                net: Attributes::new(folder),
+                path: String::new(),
+            }
+        };
+        let (mut own, mut files) = (collector(true), collector(false));
+        let Ok(expected) = shown(&mut files) else {
+            return;
+        };
+        // The second time everything that lasts is remembered.
+        for _ in 0..2 {
+            assert_eq!(shown(&mut own).unwrap(), expected);
+        }
     }
 }
