@@ -108,7 +108,12 @@ pub fn c_number(text: &[u8]) -> Option<u64> {
 /// Text without surrounding blanks, each run of bytes that are no UTF-8 replaced by one `U+FFFD`.
 #[must_use]
 pub fn valid(text: &[u8]) -> std::borrow::Cow<'_, str> {
-    let text = text.trim_ascii();
+    replaced(text.trim_ascii())
+}
+
+/// Text, each run of bytes that are no UTF-8 replaced by one `U+FFFD`.
+#[must_use]
+pub fn replaced(text: &[u8]) -> std::borrow::Cow<'_, str> {
     let mut chunks = text.utf8_chunks();
     match (chunks.next(), chunks.next()) {
         (None, _) => "".into(),
@@ -192,6 +197,7 @@ mod tests {
         assert_eq!(valid(b" abc\n"), "abc");
         assert_eq!(valid(b"a\xff\xfeb\xff"), "a\u{fffd}b\u{fffd}");
         assert_eq!(valid(b""), "");
+        assert_eq!(replaced(b" a\xff "), " a\u{fffd} ");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use corten_host::families::Kind::{Counter, Gauge};
-use corten_host::scan::value;
+use corten_host::scan::{replaced, value};
 use corten_host::{Attributes, HostError};
 
 use crate::collector::{Collector, Emit};
@@ -142,10 +142,16 @@ impl Hwmon {
     fn read(&mut self, folder: &str, sensors: &mut Sensors) -> Result<(), HostError> {
         for file in self.folder.names(folder)? {
             if let Some((kind, number, property)) = exploded(&file)
-                && let Ok(text) = self.folder.text(&format!("{folder}/{file}"))
+                && let Ok(text) = self.folder.bytes(&format!("{folder}/{file}"))
             {
+                // Labels keep their blanks.
+                let line_end = |byte: &u8| *byte == b'\n';
+                let start = text.iter().take_while(|byte| line_end(byte)).count();
+                let text = text.get(start..).unwrap_or_default();
+                let end = text.iter().rev().take_while(|byte| line_end(byte)).count();
+                let text = text.get(..text.len() - end).unwrap_or_default();
                 let sensor = sensors.entry((kind, number)).or_default();
-                sensor.insert(property.to_owned(), text.into_owned());
+                sensor.insert(property.to_owned(), replaced(text).into_owned());
             }
         }
         Ok(())
@@ -156,13 +162,7 @@ impl Hwmon {
 fn exploded(file: &str) -> Option<(&'static str, u64, &str)> {
     let digits = file.find(|character: char| character.is_ascii_digit());
     let (kind, number, property) = match digits {
-        None => match TYPES.iter().find(|kind| **kind == file) {
-            Some(_) => (file, 0, ""),
-            None => {
-                let (kind, property) = file.split_once('_')?;
-                (kind, 0, property)
-            }
-        },
+        None => (file, 0, ""),
         Some(at) => {
             let (kind, rest) = file.split_at_checked(at)?;
             let end = rest
@@ -318,7 +318,15 @@ mod tests {
             exploded("update_interval"),
             Some(("update_interval", 0, ""))
         );
-        for other in ["name", "uevent", "subsystem", "temp1x", "xyz1_input", ""] {
+        for other in [
+            "name",
+            "uevent",
+            "subsystem",
+            "temp1x",
+            "xyz1_input",
+            "in_max",
+            "",
+        ] {
             assert_eq!(exploded(other), None, "{other}");
         }
     }

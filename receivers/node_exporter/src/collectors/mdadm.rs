@@ -180,6 +180,7 @@ fn parse(text: &[u8]) -> Result<Vec<Array>, HostError> {
         };
         let doing = [
             ("recovery", "recovering"),
+            ("reshape", "reshaping"),
             ("check", "checking"),
             ("resync", "resyncing"),
         ]
