@@ -233,11 +233,41 @@ pub(crate) const NAMES: &[&str] = &[
     "zoneinfo",
 ];
 
-/// Collectors of node_exporter for Linux that are not here.
-#[rustfmt::skip]
-pub(crate) const ELSEWHERE: &[&str] = &[
-    "ethtool", "ntp", "perf", "runit", "supervisord", "wifi",
+/// Collectors of node_exporter for Linux that are not here, and why.
+pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "ethtool",
+        "drivers tell their counters by an ioctl that safe Rust has no function for; 'netdev' and 'netclass' have what netlink tells",
+    ),
+    (
+        "ntp",
+        "node_exporter has deprecated it; 'timex' has what the kernel knows of the clock",
+    ),
+    (
+        "perf",
+        "the kernel's counters need system calls that safe Rust has no function for",
+    ),
+    (
+        "runit",
+        "node_exporter has deprecated it; a 'textfile' can tell of services",
+    ),
+    (
+        "supervisord",
+        "node_exporter has deprecated it; a 'textfile' can tell of services",
+    ),
+    (
+        "wifi",
+        "the driver's netlink is not spoken yet; 'netdev' and 'netclass' tell of the interface",
+    ),
 ];
+
+/// Why the collector `name` of node_exporter is not here; `None` where it is, or nobody has it.
+pub(crate) fn elsewhere(name: &str) -> Option<&'static str> {
+    ELSEWHERE
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, why)| *why)
+}
 
 /// Whether a collector runs when nobody says so.
 pub(crate) fn by_default(name: &str) -> bool {
@@ -263,7 +293,7 @@ mod tests {
     #[test]
     fn names_are_told_once() {
         assert_eq!(ALL.map(|(name, ..)| name), NAMES);
-        assert!(NAMES.iter().all(|name| !ELSEWHERE.contains(name)));
+        assert!(NAMES.iter().all(|name| elsewhere(name).is_none()));
         assert!(ELSEWHERE.is_sorted());
         assert!(NAMES.is_sorted());
         // node_exporter's on and off by default.

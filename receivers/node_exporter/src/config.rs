@@ -664,9 +664,9 @@ impl Check for Collectors {
             if here.contains(&name.as_str()) {
                 continue;
             }
-            if collectors::ELSEWHERE.contains(&name.as_str()) {
+            if let Some(why) = collectors::elsewhere(name) {
                 at.item("enable", index).error(format!(
-                    "node_exporter's collector '{name}' is not in Corten yet"
+                    "node_exporter's collector '{name}' is not in Corten: {why}"
                 ));
             } else {
                 at.item("enable", index).error(unknown(name));
@@ -675,7 +675,7 @@ impl Check for Collectors {
         for (index, name) in self.disable.iter().enumerate() {
             // What Corten does not have needs no disabling, so a file that was written for
             // node_exporter stays valid.
-            if !here.contains(&name.as_str()) && !collectors::ELSEWHERE.contains(&name.as_str()) {
+            if !here.contains(&name.as_str()) && collectors::elsewhere(name).is_none() {
                 at.item("disable", index).error(unknown(name));
             }
             if self.enable.contains(name) {
@@ -687,7 +687,8 @@ impl Check for Collectors {
 }
 
 fn unknown(name: &str) -> String {
-    let all = collectors::NAMES.iter().chain(collectors::ELSEWHERE);
+    let elsewhere = collectors::ELSEWHERE.iter().map(|(name, _)| name);
+    let all = collectors::NAMES.iter().chain(elsewhere);
     match nearest(name, all.copied()) {
         Some(near) => format!("unknown collector '{name}', did you mean '{near}'?"),
         None => format!(

@@ -197,7 +197,7 @@ fn wrong_settings_are_explained() {
          diskstats: {device_exclud: x}\n",
         expect![[r#"
             config:1:22: receivers::node_exporter: collection_interval must be greater than zero
-            config:2:23: receivers::node_exporter::collectors::enable[0]: node_exporter's collector 'perf' is not in Corten yet
+            config:2:23: receivers::node_exporter::collectors::enable[0]: node_exporter's collector 'perf' is not in Corten: the kernel's counters need system calls that safe Rust has no function for
             config:2:29: receivers::node_exporter::collectors::enable[1]: unknown collector 'memifno', did you mean 'meminfo'?
             config:2:54: receivers::node_exporter::collectors::disable[1]: unknown collector 'cpuu', did you mean 'cpu'?
             config:3:61: receivers::node_exporter::filesystem: mount_points_include cannot be set together with mount_points_exclude

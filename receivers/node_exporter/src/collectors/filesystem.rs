@@ -68,7 +68,7 @@ impl Row<'_> {
 
 type Value = fn(&Usage) -> f64;
 
-const VALUES: [(&str, &str, Value); 5] = [
+const VALUES: [(&str, &str, Value); 6] = [
     (
         "node_filesystem_size_bytes",
         "Size of each file system, in bytes.",
@@ -93,6 +93,11 @@ const VALUES: [(&str, &str, Value); 5] = [
         "node_filesystem_files_free",
         "Free inodes of each file system.",
         |usage| float(usage.inodes_free),
+    ),
+    (
+        "node_filesystem_purgeable_bytes",
+        "Bytes that macOS would free when somebody needs them: 0 here.",
+        |_| 0.0,
     ),
 ];
 
