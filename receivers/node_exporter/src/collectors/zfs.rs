@@ -49,7 +49,7 @@ impl Collector for Zfs {
         let entries = self.kstat.names("")?;
         for (file, prefix) in FILES {
             match self.kstat.bytes(file) {
-                Ok(text) => named(file, text, &mut |name, number| {
+                Ok(text) => named(file, text, &[b"3", b"4"], &mut |name, number| {
                     emit.put(Untyped, &metric(prefix, name), HELP, &[], number);
                 })?,
                 Err(error) if error.is_absent() => {}
@@ -90,7 +90,7 @@ impl Zfs {
                     (words.next()? == b"dataset_name").then(|| words.nth(1))?
                 });
                 let dataset = valid(name.unwrap_or_default());
-                named("objset", text, &mut |name, number| {
+                named("objset", text, &[b"4"], &mut |name, number| {
                     emit.put(
                         Untyped,
                         &metric("node_zfs_zpool_dataset_", name),
@@ -121,10 +121,12 @@ fn metric(prefix: &str, name: &[u8]) -> String {
     format!("{prefix}{}", valid(name).replace('-', "_"))
 }
 
-/// Lines `name type data` after a line that says so; types 3 and 4 are whole numbers.
+/// Lines `name type data` after a line that says so; types 3 and 4 are whole numbers, with a sign and
+/// without. Other types than `kinds` are left out.
 fn named(
     file: &'static str,
     text: &[u8],
+    kinds: &[&[u8]],
     show: &mut dyn FnMut(&[u8], f64),
 ) -> Result<(), HostError> {
     let mut begun = false;
@@ -136,7 +138,7 @@ fn named(
         };
         if !begun {
             begun = (name, kind, data) == (b"name", b"type", b"data");
-        } else if matches!(kind, b"3" | b"4") {
+        } else if kinds.contains(&kind) {
             let wrong = || HostError::malformed(file, at, "a number", line);
             show(name, value(data).ok_or_else(wrong)?);
         }
@@ -151,9 +153,10 @@ fn named(
     }
 }
 
-/// A line of names that begins with `nread`, and one of values.
+/// A line of twelve names or more that begins with `nread`, and one of values.
 fn table(text: &[u8], show: &mut dyn FnMut(&[u8], f64)) -> Result<(), HostError> {
-    let mut all = lines(text).skip_while(|(_, line)| fields(line).next() != Some(b"nread"));
+    let mut all = lines(text)
+        .skip_while(|(_, line)| fields(line).next() != Some(b"nread") || fields(line).count() < 12);
     let Some((_, names)) = all.next() else {
         return Ok(());
     };
@@ -181,18 +184,23 @@ mod tests {
         let mut all = Vec::new();
         let text =
             b"6 1 0x01\nname type data\nhits 4 8772612\nl2-size 3 -1\ndataset_name 7 pool/a\n";
-        named("f", text, &mut |name, value| {
+        named("f", text, &[b"3", b"4"], &mut |name, value| {
             all.push(format!("{} {value}", metric("p_", name)))
         })
         .unwrap();
         assert_eq!(all, ["p_hits 8772612", "p_l2_size -1"]);
-        assert!(named("f", b"hits 4 1\n", &mut |_, _| {}).is_err());
+        assert!(named("f", b"hits 4 1\n", &[b"4"], &mut |_, _| {}).is_err());
         all.clear();
-        table(b"12 3\nnread nwritten\n1 2\n", &mut |name, value| {
+        let text = b"12 3\nnread nwritten c d e f g h i j k l\n1 2 3 4 5 6 7 8 9 10 11 12\n";
+        table(text, &mut |name, value| {
             all.push(format!("{} {value}", metric("", name)))
         })
         .unwrap();
-        assert_eq!(all, ["nread 1", "nwritten 2"]);
-        assert!(table(b"nread nwritten\n1\n", &mut |_, _| {}).is_err());
+        assert_eq!(all.first().map(String::as_str), Some("nread 1"));
+        assert_eq!(all.len(), 12);
+        let torn = text.strip_suffix(b" 12\n").unwrap();
+        assert!(table(torn, &mut |_, _| {}).is_err());
+        // Fewer names are another table.
+        table(b"nread nwritten\n1 2\n", &mut |_, _| panic!("no values")).unwrap();
     }
 }
