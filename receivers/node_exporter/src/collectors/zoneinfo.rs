@@ -19,11 +19,12 @@ struct Zoneinfo {
 }
 
 /// The kernel's names and the metrics'.
-const GAUGES: [(&str, &str); 24] = [
+const GAUGES: [(&str, &str); 26] = [
     ("nr_free_pages", "node_zoneinfo_nr_free_pages"),
     ("min", "node_zoneinfo_min_pages"),
     ("low", "node_zoneinfo_low_pages"),
     ("high", "node_zoneinfo_high_pages"),
+    ("scanned", "node_zoneinfo_scanned_pages"),
     ("spanned", "node_zoneinfo_spanned_pages"),
     ("present", "node_zoneinfo_present_pages"),
     ("managed", "node_zoneinfo_managed_pages"),
@@ -48,6 +49,7 @@ const GAUGES: [(&str, &str); 24] = [
         "node_zoneinfo_nr_slab_unreclaimable_pages",
     ),
     ("nr_kernel_stack", "node_zoneinfo_nr_kernel_stacks"),
+    ("nr_mlock_stack", "node_zoneinfo_nr_mlock_stack_pages"),
     ("nr_mapped", "node_zoneinfo_nr_mapped_pages"),
     ("nr_dirty", "node_zoneinfo_nr_dirty_pages"),
     ("nr_writeback", "node_zoneinfo_nr_writeback_pages"),
@@ -68,8 +70,7 @@ const COUNTERS: [(&str, &str); 8] = [
 impl Collector for Zoneinfo {
     fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
         let (mut node, mut zone) = (String::new(), String::new());
-        for (at, line) in lines(self.file.read()?) {
-            let wrong = || HostError::malformed("zoneinfo", at, "a number", line);
+        for (_, line) in lines(self.file.read()?) {
             if let Some(rest) = line.strip_prefix(b"Node ") {
                 // `Node 0, zone      DMA`
                 let mut words = fields(rest);
@@ -84,8 +85,11 @@ impl Collector for Zoneinfo {
             if let Some(list) = line.trim_ascii().strip_prefix(b"protection:") {
                 let list = valid(list);
                 let inner = list.trim_start_matches('(').trim_end_matches(')');
-                for (index, number) in inner.split(',').enumerate() {
-                    let number = value(number.as_bytes()).ok_or_else(wrong)?;
+                let numbers: Option<Vec<f64>> = inner
+                    .split(',')
+                    .map(|number| value(number.as_bytes()))
+                    .collect();
+                for (index, number) in numbers.unwrap_or_default().into_iter().enumerate() {
                     emit.put(
                         Gauge,
                         &format!("node_zoneinfo_protection_{index}"),
@@ -96,12 +100,6 @@ impl Collector for Zoneinfo {
                 }
                 continue;
             }
-            // `pages free     3952` tells the same as `nr_free_pages`.
-            let key = if key == b"pages" {
-                words.next().unwrap_or_default()
-            } else {
-                key
-            };
             let of = |table: &'static [(&str, &str)]| {
                 table.iter().find(|(kernel, _)| kernel.as_bytes() == key)
             };
@@ -110,7 +108,10 @@ impl Collector for Zoneinfo {
                 (None, Some((_, metric))) => (Counter, *metric),
                 (None, None) => continue,
             };
-            let number = words.next().and_then(value).ok_or_else(wrong)?;
+            // What is no number is left out, as node_exporter has it.
+            let Some(number) = words.next().and_then(value) else {
+                continue;
+            };
             emit.put(
                 kind,
                 metric,
