@@ -285,6 +285,7 @@ pub struct Cgroups {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Layout {
     V2(OwnedFd),
     V1(v1::Trees),

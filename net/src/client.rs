@@ -37,6 +37,7 @@ pub struct HttpClient {
     headers: HeaderMap,
     auth: Option<Arc<dyn ClientAuth>>,
     timeout: Option<Duration>,
+    max_response: usize,
 }
 
 /// The answer to a request, whatever its status.
@@ -46,7 +47,7 @@ pub struct Response {
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, cut off at [`MAX_RESPONSE`].
+    /// The body, cut off at [`MAX_RESPONSE`] or what the client was given in its place.
     pub body: Bytes,
 }
 
@@ -119,7 +120,15 @@ impl HttpClient {
             headers: headers(&settings.headers)?,
             auth: authenticator(cx, settings.auth.as_ref())?,
             timeout: settings.timeout.non_zero(),
+            max_response: MAX_RESPONSE,
         })
+    }
+
+    /// Reads answers up to `bytes`, in place of [`MAX_RESPONSE`].
+    #[must_use]
+    pub fn with_max_response(mut self, bytes: usize) -> Self {
+        self.max_response = bytes;
+        self
     }
 
     /// Reads the certificates that the settings name, for a component's `start`: the first connection does it
@@ -184,9 +193,9 @@ impl HttpClient {
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| failed(Cause::of(&error)))?;
                 if let Ok(data) = frame.into_data() {
-                    let left = MAX_RESPONSE.saturating_sub(read.len());
+                    let left = self.max_response.saturating_sub(read.len());
                     read.extend_from_slice(data.get(..left).unwrap_or(&data));
-                    if read.len() >= MAX_RESPONSE {
+                    if read.len() >= self.max_response {
                         break;
                     }
                 }

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use corten_component::Schedule;
-use corten_config::types::Duration;
+use corten_config::types::{Duration, OneOrMany};
 use corten_config::{Check, Checker};
 use corten_host::Roots;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::groups::{Enabled, MetricGroup};
 
 /// Settings of the `container_metrics` receiver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +24,29 @@ pub(crate) struct Config {
     pub(crate) timeout: Duration,
     /// Where the host's file systems are mounted.
     pub(crate) path: Path,
+    /// Who is asked for the names of containers and pods.
+    pub(crate) runtime: corten_runtimes::Config,
+    /// Only these groups of metrics, in cAdvisor's names: `cpu`, `memory`, `network`, `disk`, `diskIO`, `process`,
+    /// `oom_event`, `pressure`, `cpuLoad`, `percpu`, `hugetlb`, `cpuset`, `memory_numa`, `tcp`, `udp`. What is named here wins over
+    /// `disable_metrics`.
+    pub(crate) enable_metrics: OneOrMany<MetricGroup>,
+    /// All groups but these. As with cAdvisor, a list replaces the default. Without one the groups of the kubelet are
+    /// on: `cpu`, `memory`, `network`, `disk`, `diskIO`, `process`, `oom_event`, `pressure` and `cpuLoad`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disable_metrics: Option<OneOrMany<MetricGroup>>,
+    /// Whether every label of a container's becomes a label `container_label_<key>` of its samples. cAdvisor on its own
+    /// does this by default, the kubelet never.
+    pub(crate) store_container_labels: bool,
+    /// Without `store_container_labels`: these labels of containers become labels of their samples.
+    pub(crate) whitelisted_container_labels: OneOrMany<String>,
+    /// Environment variables whose names begin so become labels `container_env_<name>`, where the runtime tells them
+    /// (Docker).
+    pub(crate) env_metadata_whitelist: OneOrMany<String>,
+    /// Only containers and the root: no pods, services or other groups, but those that
+    /// `raw_cgroup_prefix_whitelist` names.
+    pub(crate) docker_only: bool,
+    /// Of groups that are no containers only those whose path begins with one of these, and the root. Empty: all.
+    pub(crate) raw_cgroup_prefix_whitelist: OneOrMany<String>,
 }
 
 /// Where the host's file systems are mounted. In a container these are the places where the host's
@@ -47,6 +72,14 @@ impl Default for Config {
             initial_delay: schedule.initial_delay.into(),
             timeout: schedule.timeout.into(),
             path: Path::default(),
+            runtime: corten_runtimes::Config::default(),
+            enable_metrics: OneOrMany::default(),
+            disable_metrics: None,
+            store_container_labels: false,
+            whitelisted_container_labels: OneOrMany::default(),
+            env_metadata_whitelist: OneOrMany::default(),
+            docker_only: false,
+            raw_cgroup_prefix_whitelist: OneOrMany::default(),
         }
     }
 }
@@ -64,6 +97,26 @@ impl Default for Path {
 }
 
 impl Config {
+    pub(crate) fn enabled(&self) -> Enabled {
+        Enabled::new(&self.enable_metrics, self.disable_metrics.as_deref())
+    }
+
+    /// Whether a group is shown: containers always, the root too.
+    pub(crate) fn shows(&self, id: &str, is_container: bool) -> bool {
+        if is_container || id == "/" {
+            return true;
+        }
+        let mut prefixes = self
+            .raw_cgroup_prefix_whitelist
+            .iter()
+            .filter(|prefix| !prefix.is_empty())
+            .peekable();
+        match prefixes.peek() {
+            None => !self.docker_only,
+            Some(_) => prefixes.any(|prefix| id.starts_with(prefix.as_str())),
+        }
+    }
+
     pub(crate) fn roots(&self) -> Roots {
         Roots {
             cgroup: self.path.cgroup.clone(),

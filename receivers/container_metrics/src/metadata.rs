@@ -10,5 +10,5 @@ pub const METADATA: Metadata = Metadata {
     signals: &[Signal::Metrics],
     produces: &[],
     stability: Stability::Beta,
-    summary: "CPU and memory of every container under the names and labels of cAdvisor",
+    summary: "CPU, memory, disk, network and processes of every container under the names and labels of cAdvisor",
 };

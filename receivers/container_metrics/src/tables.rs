@@ -1,7 +1,7 @@
 //! The families of a container: name, type, description and where the value comes from. What a
 //! group does not count has no sample.
 
-use corten_host::cgroup::{Cpu, Group, Memory, MoreMemory, Throttling};
+use corten_host::cgroup::{Cpu, Group, Memory, MoreMemory, Pressure, Throttling};
 use corten_host::families::Kind;
 use corten_host::float;
 
@@ -226,5 +226,93 @@ pub(crate) const SPEC: &[Row] = &[
         "container_spec_memory_reservation_limit_bytes",
         "Memory that is kept for each container under pressure, 0 without any.",
         |group| Some(float(group.memory_spec.as_ref()?.reservation.unwrap_or(0))),
+    ),
+];
+
+fn stalled(pressure: Option<Pressure>) -> Option<f64> {
+    Some(float(pressure?.full?) / 1e6)
+}
+
+fn waited(pressure: Option<Pressure>) -> Option<f64> {
+    Some(float(pressure?.some) / 1e6)
+}
+
+/// Time spent waiting for what was short.
+pub(crate) const PRESSURE: &[Row] = &[
+    counter(
+        "container_pressure_cpu_stalled_seconds_total",
+        "Time in which all of each container's processes waited for a CPU, in seconds.",
+        |group| stalled(group.cpu_pressure),
+    ),
+    counter(
+        "container_pressure_cpu_waiting_seconds_total",
+        "Time in which some of each container's processes waited for a CPU, in seconds.",
+        |group| waited(group.cpu_pressure),
+    ),
+    counter(
+        "container_pressure_memory_stalled_seconds_total",
+        "Time in which all of each container's processes waited for memory, in seconds.",
+        |group| stalled(group.memory_pressure),
+    ),
+    counter(
+        "container_pressure_memory_waiting_seconds_total",
+        "Time in which some of each container's processes waited for memory, in seconds.",
+        |group| waited(group.memory_pressure),
+    ),
+    counter(
+        "container_pressure_io_stalled_seconds_total",
+        "Time in which all of each container's processes waited for input or output, in seconds.",
+        |group| stalled(group.io_pressure),
+    ),
+    counter(
+        "container_pressure_io_waiting_seconds_total",
+        "Time in which some of each container's processes waited for input or output, in seconds.",
+        |group| waited(group.io_pressure),
+    ),
+];
+
+/// Processes and threads. (Descriptors and limits are no matter of control groups.)
+pub(crate) const PROCESS: &[Row] = &[
+    gauge(
+        "container_processes",
+        "Processes of each container.",
+        |group| Some(float(u64::try_from(group.processes.as_ref()?.len()).ok()?)),
+    ),
+    gauge("container_threads", "Threads of each container.", |group| {
+        Some(float(group.pids?.current))
+    }),
+    gauge(
+        "container_threads_max",
+        "Threads that each container may have, 0 without a limit.",
+        |group| Some(float(group.pids?.limit)),
+    ),
+];
+
+/// Kills because memory ran out, as the kernel counts them.
+pub(crate) const OOM: &[Row] = &[counter(
+    "container_oom_events_total",
+    "Processes of each container that were killed because memory ran out.",
+    |group| group.oom_kills.map(float),
+)];
+
+/// What version 1 says of memory nodes.
+pub(crate) const CPUSET: &[Row] = &[gauge(
+    "container_memory_migrate",
+    "Whether each container's memory moves along when its nodes change.",
+    |group| group.memory_migrate.map(float),
+)];
+
+/// Load. cAdvisor shows zeros here unless it is told to ask the kernel over taskstats, which the
+/// kubelet never does.
+pub(crate) const LOAD: &[Row] = &[
+    gauge(
+        "container_cpu_load_average_10s",
+        "Always 0, as with the kubelet: the load of containers is not sampled.",
+        |_| Some(0.0),
+    ),
+    gauge(
+        "container_cpu_load_d_average_10s",
+        "Always 0, as with the kubelet: the load of containers is not sampled.",
+        |_| Some(0.0),
     ),
 ];

@@ -122,12 +122,14 @@ async fn a_request_names_its_parts() {
 async fn what_cannot_be_read_is_told() {
     let source = source("path: {cgroup: /absent, procfs: /absent, rootfs: /absent}");
     let text = render_metrics(&collect(&source, &everything()).await);
-    expect![[r#"
+    expect![[r##"
         # container_scrape_error: gauge (gauge)
         container_scrape_error 1.0
+        # cadvisor_version_info: gauge (gauge)
+        cadvisor_version_info{kernelVersion="",osVersion=""} 1.0
         # machine_scrape_error: gauge (gauge)
         machine_scrape_error 1.0
-    "#]]
+    "##]]
     .assert_eq(&text);
 }
 

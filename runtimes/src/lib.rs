@@ -1,0 +1,23 @@
+//! Which containers there are on this node, asked of whoever runs them.
+//!
+//! Control groups count what containers use, but know them by number alone. Names are known to the
+//! container runtime: anything that speaks the CRI (containerd, CRI-O), Docker, or the kubelet. A
+//! [`Directory`] asks one of them in the background and keeps what it heard; looking something up
+//! never waits, and while nobody answers, what was heard last still stands.
+//!
+//! - [`Directory`]: the background task and what is known;
+//! - [`Known`]: containers by id, pods by uid;
+//! - [`Config`]: where to ask.
+
+mod config;
+mod cri;
+mod directory;
+mod docker;
+mod error;
+mod known;
+mod kubelet;
+
+pub use config::{Config, Kind, Kubelet};
+pub use directory::Directory;
+pub use error::RuntimeError;
+pub use known::{Container, Known, Pod};
