@@ -4,12 +4,14 @@
 //! agent can read. So a path is resolved first, must end beneath one of the configured roots, and is then opened
 //! from that root with symbolic links forbidden: what is swapped in between makes the opening fail.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use crate::identity::Inode;
 
@@ -18,6 +20,8 @@ use crate::identity::Inode;
 pub(crate) struct Roots {
     configured: Vec<PathBuf>,
     resolved: Vec<PathBuf>,
+    /// Opening without a trace is not allowed.
+    noticed: Cell<bool>,
 }
 
 impl Roots {
@@ -27,6 +31,7 @@ impl Roots {
         let mut roots = Self {
             configured,
             resolved: Vec::new(),
+            noticed: Cell::new(false),
         };
         roots.refresh();
         roots
@@ -50,7 +55,7 @@ impl Roots {
     pub(crate) fn open(&self, resolved: &Path) -> io::Result<File> {
         // A FIFO must not block the open, a terminal not become ours.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = File::from(self.open_with(resolved, flags)?);
+        let file = File::from(self.open_unnoticed(resolved, flags)?);
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -58,6 +63,22 @@ impl Roots {
             ));
         }
         Ok(file)
+    }
+
+    /// Opens without a trace in the time of the last access, where that is allowed: reading what was written costs a write of the
+    /// inode otherwise.
+    fn open_unnoticed(&self, resolved: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        if !self.noticed.get() {
+            let opened = self.open_with(resolved, flags | OFlags::NOATIME);
+            let refused = opened.as_ref().err().and_then(Errno::from_io_error) == Some(Errno::PERM);
+            if !refused {
+                return opened;
+            }
+        }
+        let opened = self.open_with(resolved, flags)?;
+        // It takes the file's owner or a capability, which is so for one log as for the other.
+        self.noticed.set(true);
+        Ok(opened)
     }
 
     /// Deletes a regular file, if it is the one with that inode.
@@ -97,9 +118,7 @@ impl Roots {
         match rustix::fs::openat2(&directory, below, flags, Mode::empty(), resolve) {
             Ok(file) => Ok(file),
             // Kernels before 5.6, and sandboxes that don't know the call.
-            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-                checked_open(&directory, below, flags, resolved)
-            }
+            Err(Errno::NOSYS | Errno::PERM) => checked_open(&directory, below, flags, resolved),
             Err(error) => Err(error.into()),
         }
     }
@@ -220,5 +239,26 @@ mod tests {
         roots.refresh();
         assert!(roots.contain(&late.join("a")));
         assert!(roots.open(&late.join("a")).is_ok());
+    }
+
+    #[test]
+    fn reading_leaves_no_trace_in_ones_own_files() {
+        use std::io::Read as _;
+        use std::time::{Duration, SystemTime};
+        let root = tempfile::tempdir().unwrap();
+        let base = root.path().canonicalize().unwrap();
+        let path = base.join("0.log");
+        std::fs::write(&path, "x").unwrap();
+        // Read before it was written last: the next access would be noted.
+        let then = SystemTime::now() - Duration::from_secs(3600);
+        let times = std::fs::FileTimes::new().set_accessed(then);
+        let file = File::options().append(true).open(&path).unwrap();
+        file.set_times(times).unwrap();
+        let roots = Roots::new(vec![base]);
+        let mut text = String::new();
+        let mut opened = roots.open(&path).unwrap();
+        opened.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "x");
+        assert_eq!(opened.metadata().unwrap().accessed().unwrap(), then);
     }
 }

@@ -358,10 +358,12 @@ impl<S: Sink> Engine<S> {
                     self.streams.insert(stream.id, stream);
                     continue;
                 }
-                let more = self.advance(&mut stream, now);
-                if more {
+                let step = self.advance(&mut stream, now);
+                if step != Step::Nothing {
                     self.warm(&stream, now);
                     read = true;
+                }
+                if step == Step::More {
                     index += 1;
                 } else {
                     if stream.is_calm() {
@@ -381,10 +383,10 @@ impl<S: Sink> Engine<S> {
         Turn::Idle
     }
 
-    /// Reads one chunk of the oldest generation that has something. `false`: there is nothing to read.
-    fn advance(&mut self, stream: &mut Stream, now: Instant) -> bool {
+    /// Reads one chunk of the oldest generation that has something.
+    fn advance(&mut self, stream: &mut Stream, now: Instant) -> Step {
         if stream.paused_until.is_some_and(|until| now < until) {
-            return false;
+            return Step::Nothing;
         }
         stream.paused_until = None;
         let mut index = 0;
@@ -395,25 +397,26 @@ impl<S: Sink> Engine<S> {
             }
             if refresh(generation, now) == Refresh::Changed {
                 self.truncated(stream, index, now);
-                return false;
+                return Step::Nothing;
             }
             if generation.size > generation.seen {
                 match self.ensure_open(stream, index, now) {
                     Access::Open => {}
                     // Whatever comes later has to wait for it, unless it is gone.
                     Access::Lost => continue,
-                    Access::Later => return false,
-                    Access::Moved => return true,
+                    Access::Later => return Step::Nothing,
+                    Access::Moved => return Step::More,
                 }
                 match self.read(stream, index, false, now) {
-                    Outcome::Took => return true,
+                    Outcome::Took if is_all(stream, index) => return Step::Read,
+                    Outcome::Took => return Step::More,
                     Outcome::Truncated => {
                         self.truncated(stream, index, now);
-                        return false;
+                        return Step::Nothing;
                     }
-                    Outcome::Failed => return false,
+                    Outcome::Failed => return Step::Nothing,
                     // More of a compressed file may come.
-                    Outcome::Waiting if is_unended(stream, index) => return false,
+                    Outcome::Waiting if is_unended(stream, index) => return Step::Nothing,
                     Outcome::Waiting => {}
                 }
             }
@@ -432,14 +435,20 @@ impl<S: Sink> Engine<S> {
                     Framing::Container { .. } => None,
                 };
                 let due = unfinished && period.is_some_and(|period| quiet >= period);
-                return due && self.flush(stream, index, now);
+                return match due && self.flush(stream, index, now) {
+                    true => Step::More,
+                    false => Step::Nothing,
+                };
             }
             if unfinished {
                 let wait = self.settings.force_flush_period.unwrap_or(TAIL_WAIT);
-                return quiet >= wait && self.flush(stream, index, now);
+                return match quiet >= wait && self.flush(stream, index, now) {
+                    true => Step::More,
+                    false => Step::Nothing,
+                };
             }
             if !successor_begun(stream, index, now) {
-                return false;
+                return Step::Nothing;
             }
             let Some(generation) = stream.generations.get_mut(index) else {
                 break;
@@ -452,7 +461,7 @@ impl<S: Sink> Engine<S> {
                 generation.checked = true;
             }
         }
-        false
+        Step::Nothing
     }
 
     /// Takes the last line without its newline.
@@ -619,12 +628,12 @@ impl<S: Sink> Engine<S> {
         let mut index = 0;
         while let Some(generation) = stream.generations.get_mut(index) {
             // While too much is in flight nobody has looked whether it grew.
-            let len = generation
-                .file
-                .as_ref()
-                .and_then(|file| file.metadata().ok());
-            if let Some(len) = len.filter(|_| !generation.live && !generation.packed) {
-                generation.size = generation.size.max(len.size());
+            if !generation.live
+                && !generation.packed
+                && let Some(file) = &generation.file
+                && let Ok(metadata) = file.metadata()
+            {
+                generation.size = generation.size.max(metadata.size());
             }
             let quiet = now.duration_since(generation.grown_at);
             let done = generation.settled() && generation.at_end();
@@ -667,6 +676,17 @@ impl<S: Sink> Engine<S> {
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
+}
+
+/// What came of a stream's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// There may be more at once.
+    More,
+    /// All that there was has been read.
+    Read,
+    /// There is nothing to read.
+    Nothing,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -729,6 +749,15 @@ fn refresh(generation: &mut Generation, now: Instant) -> Refresh {
         generation.grown_at = now;
     }
     Refresh::Same
+}
+
+/// Whether everything was read that there was when it was looked at: another look at once would find nothing, or next to nothing.
+fn is_all(stream: &Stream, index: usize) -> bool {
+    stream.generations.len() == index + 1
+        && stream
+            .generations
+            .get(index)
+            .is_some_and(|generation| generation.live && generation.size <= generation.seen)
 }
 
 /// Whether the end of a compressed file is not there yet.

@@ -142,7 +142,7 @@ impl Default for Settings {
             max_log_size: 1 << 20,
             over_limit: OverLimit::default(),
             fingerprint_size: 1000,
-            max_open_files: 1024,
+            max_open_files: 4096,
             max_in_flight_bytes: 8 << 20,
             read_size: 256 << 10,
             rotate_quiet: Duration::from_secs(5),

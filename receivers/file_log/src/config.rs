@@ -74,7 +74,7 @@ pub(crate) struct Config {
     pub(crate) max_log_size: ByteSize,
     /// What a longer one becomes: pieces (`split`), or its beginning (`truncate`).
     pub(crate) max_log_size_behavior: Behavior,
-    /// How many files are kept open; others are opened when they grow.
+    /// How many files are kept open, and never more than half of what the process may open; others are opened when they grow.
     pub(crate) max_concurrent_files: usize,
     /// Bytes that were read and that the pipeline has not acknowledged; reading stops there.
     pub(crate) max_in_flight: ByteSize,
@@ -139,7 +139,7 @@ impl Default for Config {
             fingerprint_size: ByteSize::new(1000),
             max_log_size: ByteSize::mib(1),
             max_log_size_behavior: Behavior::Split,
-            max_concurrent_files: 1024,
+            max_concurrent_files: 4096,
             max_in_flight: ByteSize::mib(8),
             symlink_roots: Vec::new(),
             retry_on_failure: RetryOnFailure::default(),
