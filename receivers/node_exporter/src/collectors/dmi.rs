@@ -22,7 +22,7 @@ struct Dmi {
 
 impl Collector for Dmi {
     fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
-        if self.told.is_empty() {
+        if self.told.is_empty() && self.folder.has_folder("") {
             for (file, label) in FILES {
                 if let Ok(text) = self.folder.text(file) {
                     self.told.push((label, text.into_owned()));

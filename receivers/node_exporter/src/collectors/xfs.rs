@@ -134,7 +134,8 @@ const LINES: [(&str, &[&str]); 8] = [
     ),
     (
         "rw",
-        &["node_xfs_write_calls_total", "node_xfs_read_calls_total"],
+        // The kernel counts writes first. Dashboards know node_exporter's order, so it stays.
+        &["node_xfs_read_calls_total", "node_xfs_write_calls_total"],
     ),
     (
         "vnodes",
