@@ -47,15 +47,15 @@ impl Collector for Interrupts {
             let (kind, rest) = cut(line, b':').ok_or_else(wrong)?;
             let kind = valid(kind);
             let counts: Vec<u64> = fields(rest).take(cpus).map_while(number).collect();
-            // Errors are counted for all CPUs together.
-            if counts.len() < cpus {
+            // Errors are counted for all CPUs together, and said nothing else of.
+            if fields(rest).nth(cpus).is_none() {
                 continue;
             }
+            if counts.len() < cpus {
+                return Err(wrong());
+            }
             let mut words = fields(rest).skip(cpus);
-            let is_number = kind
-                .bytes()
-                .next()
-                .is_some_and(|first| first.is_ascii_digit());
+            let is_number = number(kind.as_bytes()).is_some();
             // `0:  18  5031  IO-APIC-edge  timer`, or `NMI: 1 2 Non-maskable interrupts`.
             let (info, devices) = if is_number {
                 let info = valid(words.next().unwrap_or_default()).into_owned();
@@ -90,5 +90,33 @@ impl Collector for Interrupts {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collector::shown;
+
+    #[test]
+    fn what_is_told_of_no_cpu_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("interrupts");
+        let text = "           CPU0\n  1:         10   IO-APIC   1-edge      i8042\nERR:          3\nLOC:          7   Local timer interrupts\n";
+        std::fs::write(&path, text).unwrap();
+        let mut interrupts = Interrupts {
+            names: Filter::None,
+            include_zeros: true,
+            file: HostFile::new(path),
+        };
+        let text = shown(&mut interrupts).unwrap();
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            lines,
+            [
+                r#"node_interrupts_total{cpu="0",devices="1-edge i8042",info="IO-APIC",type="1"} 10.0"#,
+                r#"node_interrupts_total{cpu="0",devices="",info="Local timer interrupts",type="LOC"} 7.0"#,
+            ]
+        );
     }
 }
