@@ -25,9 +25,9 @@ impl Collector for Ksmd {
                 Err(error) if error.is_absent() && file == "general_profit" => continue,
                 other => other?,
             };
-            let (kind, factor) = match file {
+            let (kind, divisor) = match file {
                 "full_scans" => (Counter, 1.0),
-                "sleep_millisecs" => (Gauge, 0.001),
+                "sleep_millisecs" => (Gauge, 1000.0),
                 _ => (Gauge, 1.0),
             };
             emit.put(
@@ -35,7 +35,7 @@ impl Collector for Ksmd {
                 name,
                 "What /sys/kernel/mm/ksm says.",
                 &[],
-                number * factor,
+                number / divisor,
             );
         }
         self.folder.forget_unused();

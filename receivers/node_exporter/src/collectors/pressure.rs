@@ -88,7 +88,13 @@ impl Collector for Pressure {
                 if let Some((name, help)) = metric
                     && let Some(microseconds) = total(text, start)?
                 {
-                    emit.put(Counter, name, help, &[], float(microseconds) / 1e6);
+                    emit.put(
+                        Counter,
+                        name,
+                        help,
+                        &[],
+                        float(microseconds) / 1000.0 / 1000.0,
+                    );
                 }
             }
         }
