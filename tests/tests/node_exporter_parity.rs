@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use corten_tests::{Child, Command, Metrics, Peer, case, free_port, get, peer, scrape, wait_for};
 
 /// Those that both have, the ones that are off by default among them.
-const COLLECTORS: [&str; 55] = [
+const COLLECTORS: [&str; 57] = [
     "arp",
     "bcache",
     "bonding",
@@ -39,6 +39,7 @@ const COLLECTORS: [&str; 55] = [
     "mdadm",
     "meminfo",
     "meminfo_numa",
+    "mountstats",
     "netclass",
     "netdev",
     "netstat",
@@ -63,6 +64,7 @@ const COLLECTORS: [&str; 55] = [
     "textfile",
     "thermal_zone",
     "time",
+    "timex",
     "udp_queues",
     "uname",
     "vmstat",
