@@ -121,6 +121,20 @@ fn a_containers_first_generations_are_read_when_it_begins_at_the_beginning() {
 }
 
 #[test]
+fn what_plain_logs_were_rotated_to_before_the_first_start_is_history() {
+    let mut world = World::new("*.log");
+    world.append("app.log", "old\n");
+    world.rename("app.log", "app.log.1");
+    world.append("app.log", "first\n");
+    assert_eq!(world.read(), ["app.log: first"]);
+    world.append("app.log", "second\n");
+    world.rename("app.log.1", "app.log.2");
+    world.rename("app.log", "app.log.1");
+    world.append("app.log", "third\n");
+    assert_eq!(world.read(), ["app.log: second", "app.log: third"]);
+}
+
+#[test]
 fn first_generations_are_read_where_the_folder_appears_late() {
     let mut world = World::containers();
     world.turns(1);
