@@ -1,6 +1,7 @@
 //! Scripted runtimes on real sockets.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::disallowed_methods,
     reason = "a test's failure is a panic, and its tasks end with it"
 )]

@@ -4,11 +4,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Cpu, CpuSpec, Folder, Group, HugePages, Memory, MemorySpec, NumaPages, Throttling, Wanted, io,
-    open_folder, pairs,
+    Cpu, CpuSpec, Folder, Group, HugePages, LARGEST_LIMIT, Memory, MemorySpec, NumaPages,
+    Throttling, Wanted, io, open_folder, pairs,
 };
 use crate::Buffer;
-use crate::scan::{cut, fields, lines, number};
+use crate::scan::{cut, fields, lines, number, only_number};
 
 /// The trees that are read.
 #[derive(Debug)]
@@ -261,9 +261,9 @@ fn used(folder: &Folder, buffer: &mut Buffer) -> Option<Memory> {
 }
 
 fn memory_spec(folder: &Folder, buffer: &mut Buffer) -> Option<MemorySpec> {
-    folder.read("memory.limit_in_bytes", buffer)?;
+    let limit = only_number(folder.read("memory.limit_in_bytes", buffer)?);
     Some(MemorySpec {
-        limit: folder.limit("memory.limit_in_bytes", buffer),
+        limit: limit.filter(|bytes| *bytes <= LARGEST_LIMIT),
         swap_limit: folder.limit("memory.memsw.limit_in_bytes", buffer),
         reservation: folder.limit("memory.soft_limit_in_bytes", buffer),
     })

@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 
 use super::{
-    Cpu, CpuSpec, Folder, Group, HugePages, Memory, MemorySpec, MoreMemory, Throttling, Wanted, io,
-    pairs, pressure,
+    Cpu, CpuSpec, Folder, Group, HugePages, LARGEST_LIMIT, Memory, MemorySpec, MoreMemory,
+    Throttling, Wanted, io, pairs, pressure,
 };
 use crate::Buffer;
-use crate::scan::{fields, number};
+use crate::scan::{fields, number, only_number};
 
 pub(super) fn read<'a>(
     root: &OwnedFd,
@@ -170,9 +170,9 @@ fn memory(folder: &Folder, buffer: &mut Buffer) -> Option<Memory> {
 }
 
 fn memory_spec(folder: &Folder, buffer: &mut Buffer) -> Option<MemorySpec> {
-    folder.read("memory.max", buffer)?;
+    let limit = only_number(folder.read("memory.max", buffer)?);
     Some(MemorySpec {
-        limit: folder.limit("memory.max", buffer),
+        limit: limit.filter(|bytes| *bytes <= LARGEST_LIMIT),
         swap_limit: folder.limit("memory.swap.max", buffer),
         reservation: folder.limit("memory.min", buffer),
     })
