@@ -36,6 +36,7 @@
 
 mod auth;
 mod batch;
+mod blocking;
 mod consumer;
 mod context;
 mod factory;
@@ -51,6 +52,7 @@ mod tasks;
 
 pub use auth::{ClientAuth, Denied, ServerAuth};
 pub use batch::{Batch, ClientMetadata, Collection, Demand};
+pub use blocking::{BlockingSource, Reader};
 pub use consumer::{Consumer, Next};
 pub use context::{Context, Extensions, MissingExtension};
 pub use factory::{Create, CreateFn, Factory, Metadata, Prepared, Settings, Stability};

@@ -14,6 +14,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_node_exporter_receiver::factory(),
         corten_otlp_receiver::factory(),
         corten_pod_logs_receiver::factory(),
+        corten_process_metrics_receiver::factory(),
         corten_syslog_receiver::factory(),
         // Processors.
         corten_attributes_processor::factory(),

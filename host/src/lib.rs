@@ -36,6 +36,7 @@ pub mod meminfo;
 pub mod mounts;
 pub mod netdev;
 pub mod netlink;
+pub mod process;
 pub mod processes;
 mod roots;
 pub mod scan;

@@ -14,6 +14,8 @@ pub enum Peer {
     Promtool,
     /// `node_exporter`.
     NodeExporter,
+    /// process-exporter.
+    ProcessExporter,
 }
 
 /// The program's path.
@@ -27,6 +29,7 @@ pub fn peer(peer: Peer) -> PathBuf {
         Peer::Prometheus => "prometheus",
         Peer::Promtool => "promtool",
         Peer::NodeExporter => "prometheus-node-exporter",
+        Peer::ProcessExporter => "prometheus-process-exporter",
     };
     there(repository().join("target/peers/bin").join(name))
 }
