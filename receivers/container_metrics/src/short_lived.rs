@@ -8,7 +8,7 @@
 //! - version 2 tells of the last process's end by a change of `cgroup.events`: the values are read
 //!   then, before the runtime removes the folder. What is read is what was used in the end.
 //! - version 1 tells nothing of the sort: the last look before the folder went is what there is, at
-//!   most [`LOOK`] old. A container that lives for less than that may show what it had used at its
+//!   most [`LOOK`] old in its first two seconds, a second old after that. A container that lives for less than that may show what it had used at its
 //!   first look.
 //!
 //! A container that ended is in the next scrape with its last values, once.
@@ -97,8 +97,21 @@ struct Watcher {
     looked: Option<Instant>,
 }
 
+/// Time between two looks at a container of this age. Version 2 tells of the end by itself; what is
+/// looked at there is for when it goes too fast.
+fn pause(unified: bool, age: Duration) -> Duration {
+    if unified {
+        Duration::from_secs(2)
+    } else if age < Duration::from_secs(2) {
+        LOOK
+    } else {
+        Duration::from_secs(1)
+    }
+}
+
 struct Young {
     since: Instant,
+    looked: Instant,
     last: Option<Group<'static>>,
 }
 
@@ -137,7 +150,15 @@ impl Watcher {
         self.read_events(into);
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
             self.looked = Some(Instant::now());
-            let ids: Vec<String> = self.young.keys().cloned().collect();
+            let unified = self.cgroups.is_unified();
+            let due =
+                |young: &Young| young.looked.elapsed() >= pause(unified, young.since.elapsed());
+            let ids: Vec<String> = self
+                .young
+                .iter()
+                .filter(|(_, young)| due(young))
+                .map(|(id, _)| id.clone())
+                .collect();
             for id in ids {
                 self.look(&id, into);
             }
@@ -170,6 +191,7 @@ impl Watcher {
                     id.clone(),
                     Young {
                         since: Instant::now(),
+                        looked: Instant::now(),
                         last: values,
                     },
                 );
@@ -204,6 +226,7 @@ impl Watcher {
         match values {
             Some(values) => {
                 young.last = Some(values);
+                young.looked = Instant::now();
                 if young.since.elapsed() > YOUNG {
                     self.young.remove(id);
                 }
@@ -266,6 +289,7 @@ impl Watcher {
             if let Some(values) = self.read(&id) {
                 let young = self.young.entry(id).or_insert(Young {
                     since: Instant::now(),
+                    looked: Instant::now(),
                     last: None,
                 });
                 young.last = Some(values);
