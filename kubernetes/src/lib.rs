@@ -1,0 +1,26 @@
+//! The node's view of the API server.
+//!
+//! The API server is somebody else's machine: it is away, restarts, forgets versions and rotates
+//! tokens. So nothing here makes data wait for it. A [`watch`](run) runs in a task of its own,
+//! survives all of that with growing, jittered pauses, and keeps a small index, [`Pods`], up to date;
+//! looking something up reads memory alone, and what was known last still stands while the API
+//! server is away.
+//!
+//! - [`ApiConfig`], [`ApiClient`]: how the API server is reached, as `auth_type` says;
+//! - [`Selection`], [`run`]: list in pages, watch from there, list again when the version is gone;
+//! - [`Pods`]: pods by uid, address, name and container, the deleted ones for a grace time;
+//! - [`object`]: the few fields of objects that are read. The rest is skipped while parsing.
+
+mod backoff;
+mod client;
+mod config;
+mod error;
+pub mod object;
+mod pods;
+mod watch;
+
+pub use client::{ApiClient, Body, Surroundings};
+pub use config::{ApiConfig, AuthType, node_from_environment};
+pub use error::ApiError;
+pub use pods::{Limits, Pods};
+pub use watch::{Keep, Selection, Timing, run};

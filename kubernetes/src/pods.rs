@@ -1,0 +1,286 @@
+//! Which pods there are, by everything that telemetry may know of one.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::time::Instant;
+
+use crate::object::Pod;
+use crate::watch::Keep;
+
+/// What the index may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most pods; more are not taken in, and counted.
+    pub pods: usize,
+    /// How long a deleted pod is still found: its last lines come after it.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pods: 100_000,
+            grace: Duration::from_secs(120),
+        }
+    }
+}
+
+struct Entry {
+    pod: Arc<Pod>,
+    round: u64,
+    gone: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_uid: HashMap<String, Entry>,
+    by_ip: HashMap<IpAddr, String>,
+    by_name: HashMap<String, String>,
+    by_container: HashMap<String, String>,
+    round: u64,
+    listed: bool,
+    refused: u64,
+}
+
+/// The pods. Cheap to clone: all clones are one index. [`Keep`] fills it, lookups never wait for the
+/// API server.
+#[derive(Clone)]
+pub struct Pods {
+    limits: Limits,
+    known: Arc<RwLock<Known>>,
+}
+
+impl Pods {
+    /// An index of nothing yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            known: Arc::default(),
+        }
+    }
+
+    /// Whether the pods were listed completely at least once.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.known.read().listed
+    }
+
+    /// How many pods are held, the deleted ones of the grace time among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.read().by_uid.len()
+    }
+
+    /// Whether none is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How often a pod was not taken in because there were too many.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.known.read().refused
+    }
+
+    /// The pod of this uid.
+    #[must_use]
+    pub fn by_uid(&self, uid: &str) -> Option<Arc<Pod>> {
+        self.known.read().get(uid, self.limits.grace)
+    }
+
+    /// The pod that has this address for itself.
+    #[must_use]
+    pub fn by_ip(&self, ip: IpAddr) -> Option<Arc<Pod>> {
+        let known = self.known.read();
+        known.get(known.by_ip.get(&ip)?, self.limits.grace)
+    }
+
+    /// The pod of this name.
+    #[must_use]
+    pub fn by_name(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        let known = self.known.read();
+        known.get(
+            known.by_name.get(&full(namespace, name))?,
+            self.limits.grace,
+        )
+    }
+
+    /// The pod that has the container of this id, written without its runtime.
+    #[must_use]
+    pub fn by_container(&self, id: &str) -> Option<Arc<Pod>> {
+        let known = self.known.read();
+        known.get(known.by_container.get(id)?, self.limits.grace)
+    }
+}
+
+fn full(namespace: &str, name: &str) -> String {
+    format!("{namespace}/{name}")
+}
+
+impl Known {
+    fn get(&self, uid: &str, grace: Duration) -> Option<Arc<Pod>> {
+        let entry = self.by_uid.get(uid)?;
+        let past = entry.gone.is_some_and(|since| since.elapsed() > grace);
+        (!past).then(|| Arc::clone(&entry.pod))
+    }
+
+    fn put(&mut self, pod: Pod, limits: Limits) {
+        let uid = pod.metadata.uid.clone();
+        if uid.is_empty() {
+            return;
+        }
+        self.unlink(&uid);
+        if !self.by_uid.contains_key(&uid) && self.by_uid.len() >= limits.pods {
+            self.refused += 1;
+            return;
+        }
+        // Whoever comes last owns an address or a name that was used before.
+        for ip in pod.addresses() {
+            self.by_ip.insert(ip, uid.clone());
+        }
+        let name = full(&pod.metadata.namespace, &pod.metadata.name);
+        self.by_name.insert(name, uid.clone());
+        for container in &pod.status.container_statuses {
+            let id = container.bare_id();
+            if !id.is_empty() {
+                self.by_container.insert(id.to_owned(), uid.clone());
+            }
+        }
+        let entry = Entry {
+            pod: Arc::new(pod),
+            round: self.round,
+            gone: None,
+        };
+        self.by_uid.insert(uid, entry);
+    }
+
+    /// Takes a pod out of the other indexes, where they still mean this one.
+    fn unlink(&mut self, uid: &str) {
+        let Some(pod) = self.by_uid.get(uid).map(|entry| Arc::clone(&entry.pod)) else {
+            return;
+        };
+        for ip in pod.addresses() {
+            if self.by_ip.get(&ip).is_some_and(|owner| owner == uid) {
+                self.by_ip.remove(&ip);
+            }
+        }
+        let name = full(&pod.metadata.namespace, &pod.metadata.name);
+        if self.by_name.get(&name).is_some_and(|owner| owner == uid) {
+            self.by_name.remove(&name);
+        }
+        for container in &pod.status.container_statuses {
+            self.by_container.remove(container.bare_id());
+        }
+    }
+
+    fn forget_expired(&mut self, grace: Duration) {
+        let past: Vec<String> = self
+            .by_uid
+            .iter()
+            .filter(|(_, entry)| entry.gone.is_some_and(|since| since.elapsed() > grace))
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        for uid in past {
+            self.unlink(&uid);
+            self.by_uid.remove(&uid);
+        }
+    }
+}
+
+impl Keep<Pod> for Pods {
+    fn listing(&mut self) {
+        self.known.write().round += 1;
+    }
+
+    fn put(&mut self, pod: Pod) {
+        self.known.write().put(pod, self.limits);
+    }
+
+    fn listed(&mut self) {
+        let mut known = self.known.write();
+        known.listed = true;
+        let round = known.round;
+        let now = Instant::now();
+        for entry in known.by_uid.values_mut() {
+            if entry.round != round {
+                entry.gone.get_or_insert(now);
+            }
+        }
+        known.forget_expired(self.limits.grace);
+    }
+
+    fn delete(&mut self, pod: Pod) {
+        let mut known = self.known.write();
+        if let Some(entry) = known.by_uid.get_mut(&pod.metadata.uid) {
+            entry.gone.get_or_insert(Instant::now());
+        }
+        known.forget_expired(self.limits.grace);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(uid: &str, ip: &str) -> Pod {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "p", "namespace": "n", "uid": uid, "labels": null},
+            "status": {"podIP": ip, "containerStatuses": [{"containerID": format!("containerd://c{uid}")}]},
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deleted_pod_is_found_for_its_grace_time_and_then_let_go() {
+        let mut pods = Pods::new(Limits::default());
+        pods.put(pod("1", "10.0.0.1"));
+        pods.delete(pod("1", "10.0.0.1"));
+        tokio::time::advance(Duration::from_secs(119)).await;
+        assert!(pods.by_uid("1").is_some() && pods.by_container("c1").is_some());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(pods.by_uid("1").is_none());
+        pods.listing();
+        pods.listed();
+        assert!(pods.is_empty() && pods.known.read().by_ip.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_belongs_to_who_came_last_even_when_the_first_expires() {
+        let mut pods = Pods::new(Limits::default());
+        pods.put(pod("1", "10.0.0.1"));
+        pods.delete(pod("1", "10.0.0.1"));
+        pods.put(pod("2", "10.0.0.1"));
+        tokio::time::advance(Duration::from_secs(121)).await;
+        pods.delete(pod("3", ""));
+        let ip = "10.0.0.1".parse().unwrap();
+        assert_eq!(pods.by_ip(ip).unwrap().metadata.uid, "2");
+        assert_eq!(pods.by_name("n", "p").unwrap().metadata.uid, "2");
+        assert_eq!(pods.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_complete_list_does_not_name_is_gone_and_a_broken_one_takes_nothing() {
+        let mut pods = Pods::new(Limits {
+            pods: 2,
+            grace: Duration::ZERO,
+        });
+        pods.listing();
+        pods.put(pod("1", "10.0.0.1"));
+        pods.listed();
+        pods.listing();
+        assert!(pods.by_uid("1").is_some(), "a list that never completed");
+        pods.listing();
+        pods.put(pod("2", "10.0.0.2"));
+        pods.put(pod("3", "10.0.0.3"));
+        assert_eq!((pods.refused(), pods.len()), (1, 2));
+        pods.listed();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(pods.by_uid("1").is_none() && pods.by_uid("2").is_some());
+    }
+}
