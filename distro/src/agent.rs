@@ -18,6 +18,7 @@ use crate::{in_words, logging, telemetry};
 
 /// Runs until a signal says to stop. Exits 0 after SIGTERM and SIGINT.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    raise_descriptor_limit();
     let mut runtime = match args.workers {
         1 => tokio::runtime::Builder::new_current_thread(),
         workers => {
@@ -36,6 +37,19 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     // Whatever still hangs in a file system that does not answer ends with the process.
     runtime.shutdown_background();
     outcome
+}
+
+/// Takes all file descriptors that it may have: the soft limit is low for the sake of programs that use `select`, and a
+/// node has more log files than that.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!(%error, "the limit of file descriptors stays as it is");
+        }
+    }
 }
 
 /// What tells the agent to stop.

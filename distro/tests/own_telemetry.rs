@@ -132,7 +132,7 @@ fn pull_readers_are_served() {
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     let shown = |page: &str, start: &str| page.lines().any(|line| line.starts_with(start));
     assert!(
-        shown(&page, "otelcol_process_cpu_seconds{job=\"edge\"} "),
+        shown(&page, "otelcol_process_cpu_seconds{service_name=\"edge\"} "),
         "{page}"
     );
     assert!(shown(&page, "target_info{"), "{page}");
@@ -140,7 +140,7 @@ fn pull_readers_are_served() {
     assert!(
         shown(
             &page,
-            "otelcol_process_cpu_seconds_total{job=\"edge\",zone=\"a\"} "
+            "otelcol_process_cpu_seconds_total{service_name=\"edge\",zone=\"a\"} "
         ),
         "{page}"
     );

@@ -1,15 +1,13 @@
 //! What `/proc` says of one process or thread: `stat`, `status`, `io`, `limits`, `cmdline`, `smaps_rollup`, `wchan`, the
 //! open descriptors. Formats: proc_pid_stat(5) and its like; every file may end or vanish while it is read, since its process may.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::scan::{fields, lines, number, only_number};
+use crate::scan::{cut, fields, lines, number, only_number, valid};
 use crate::{Buffer, HostError, Roots};
 
-/// Ticks of `stat` in a second, on every architecture that Linux runs on.
-pub const TICKS: f64 = 100.0;
-
-/// `stat` of a process or thread.
+/// `stat` of a process or thread. Ticks are [`USER_HZ`](crate::stat::USER_HZ) to a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat<'a> {
     /// The name, at most 15 bytes for a program, in any characters.
@@ -34,6 +32,8 @@ pub struct Stat<'a> {
     pub virtual_bytes: u64,
     /// Pages in memory.
     pub resident_pages: u64,
+    /// Ticks in which it waited for storage; 0 where the kernel does not count them.
+    pub waited: u64,
 }
 
 impl<'a> Stat<'a> {
@@ -53,7 +53,8 @@ impl<'a> Stat<'a> {
             ..Self::default()
         };
         // Numbers as proc_pid_stat(5) counts fields; the parent is 4.
-        for (at, field) in (5..=24).zip(fields.by_ref()) {
+        let mut whole = None;
+        for (at, field) in (5..=42).zip(fields.by_ref()) {
             let slot = match at {
                 10 => &mut stat.minor_faults,
                 12 => &mut stat.major_faults,
@@ -64,13 +65,15 @@ impl<'a> Stat<'a> {
                 23 => &mut stat.virtual_bytes,
                 24 => {
                     stat.resident_pages = number(field)?;
-                    return Some(stat);
+                    whole = Some(());
+                    continue;
                 }
+                42 => &mut stat.waited,
                 _ => continue,
             };
             *slot = number(field)?;
         }
-        None
+        whole.map(|()| stat)
     }
 }
 
@@ -85,6 +88,8 @@ pub struct Status {
     pub voluntary_switches: u64,
     /// Switches to another task because its time was up.
     pub involuntary_switches: u64,
+    /// Signals that wait for it, its threads' not among them.
+    pub pending_signals: u64,
 }
 
 impl Status {
@@ -93,7 +98,7 @@ impl Status {
     pub fn parse(text: &[u8]) -> Self {
         let mut status = Self::default();
         for (_, line) in lines(text) {
-            let Some((key, value)) = crate::scan::cut(line, b':') else {
+            let Some((key, value)) = cut(line, b':') else {
                 continue;
             };
             let mut values = fields(value);
@@ -104,6 +109,11 @@ impl Status {
                     status.user = u32::try_from(first()).unwrap_or_default();
                 }
                 b"VmSwap" => status.swapped = first().saturating_mul(1024),
+                b"SigQ" => {
+                    let queued = value.split(|byte| *byte == b'/').next();
+                    let queued = queued.and_then(|text| fields(text).next()).and_then(number);
+                    status.pending_signals = queued.unwrap_or_default();
+                }
                 b"voluntary_ctxt_switches" => status.voluntary_switches = first(),
                 b"nonvoluntary_ctxt_switches" => status.involuntary_switches = first(),
                 _ => {}
@@ -113,13 +123,17 @@ impl Status {
     }
 }
 
-/// Bytes that went to and came from storage (`read_bytes` and `write_bytes` of `io`).
+/// Bytes that went to and came from storage (`read_bytes` and `write_bytes` of `io`), and calls that read and wrote anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Io {
     /// Read.
     pub read: u64,
     /// Written.
     pub written: u64,
+    /// Calls of `read(2)` and its like.
+    pub read_calls: u64,
+    /// Calls of `write(2)` and its like.
+    pub write_calls: u64,
 }
 
 impl Io {
@@ -128,11 +142,13 @@ impl Io {
     pub fn parse(text: &[u8]) -> Self {
         let mut io = Self::default();
         for (_, line) in lines(text) {
-            if let Some((key, value)) = crate::scan::cut(line, b':') {
+            if let Some((key, value)) = cut(line, b':') {
                 let value = fields(value).next().and_then(number).unwrap_or_default();
                 match key {
                     b"read_bytes" => io.read = value,
                     b"write_bytes" => io.written = value,
+                    b"syscr" => io.read_calls = value,
+                    b"syscw" => io.write_calls = value,
                     _ => {}
                 }
             }
@@ -156,7 +172,7 @@ impl Proportional {
     pub fn parse(text: &[u8]) -> Self {
         let mut share = Self::default();
         for (_, line) in lines(text) {
-            let Some((key, value)) = crate::scan::cut(line, b':') else {
+            let Some((key, value)) = cut(line, b':') else {
                 continue;
             };
             let slot = match key {
@@ -176,6 +192,66 @@ impl Proportional {
 pub fn most_descriptors(limits: &[u8]) -> Option<u64> {
     let line = lines(limits).find(|(_, line)| line.starts_with(b"Max open files"))?;
     number(fields(line.1).nth(3)?)
+}
+
+/// The words of a `cmdline`.
+#[must_use]
+pub fn words(cmdline: &[u8]) -> Vec<String> {
+    let text = cmdline.strip_suffix(b"\0").unwrap_or(cmdline);
+    if text.is_empty() {
+        return Vec::new();
+    }
+    text.split(|byte| *byte == 0)
+        .map(|word| valid(word).into_owned())
+        .collect()
+}
+
+/// The paths of a `cgroup`.
+#[must_use]
+pub fn cgroups(text: &[u8]) -> Vec<String> {
+    lines(text)
+        .filter_map(|(_, line)| {
+            let (_, rest) = cut(line, b':')?;
+            let (_, path) = cut(rest, b':')?;
+            Some(valid(path).into_owned())
+        })
+        .collect()
+}
+
+/// The host's names of users: its `/etc/passwd`.
+#[derive(Debug, Default)]
+pub struct Users {
+    file: PathBuf,
+    names: HashMap<u32, String>,
+}
+
+impl Users {
+    /// Those of the host whose `/` is the `rootfs` of these roots.
+    #[must_use]
+    pub fn new(roots: &Roots) -> Self {
+        Self {
+            file: roots.rootfs.join("etc/passwd"),
+            names: HashMap::new(),
+        }
+    }
+
+    /// A user's name, or number where it has none.
+    pub fn name(&mut self, user: u32) -> &str {
+        if !self.names.contains_key(&user) {
+            // Somebody new; the others may have other names by now.
+            let text = std::fs::read(&self.file).unwrap_or_default();
+            for (_, line) in lines(&text) {
+                let mut fields = line.split(|byte| *byte == b':');
+                if let (Some(name), Some(id)) = (fields.next(), fields.nth(1))
+                    && let Some(Ok(id)) = only_number(id).map(u32::try_from)
+                {
+                    let name = || valid(name).into_owned();
+                    self.names.entry(id).or_insert_with(name);
+                }
+            }
+        }
+        self.names.entry(user).or_insert_with(|| user.to_string())
+    }
 }
 
 /// The folder of one process or thread.
@@ -277,6 +353,7 @@ mod tests {
                 started: 82375,
                 virtual_bytes: 56_274_944,
                 resident_pages: 1981,
+                waited: 0,
             }
         );
         assert_eq!(Stat::parse(b"1 (x) S 1 2"), None);
@@ -291,16 +368,17 @@ mod tests {
             swapped: 12 << 10,
             voluntary_switches: 7,
             involuntary_switches: 8,
+            pending_signals: 0,
         };
         assert_eq!(Status::parse(status), expected);
         let io = b"rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\ncancelled_write_bytes: 7\n";
-        assert_eq!(
-            Io::parse(io),
-            Io {
-                read: 5,
-                written: 6
-            }
-        );
+        let expected = Io {
+            read: 5,
+            written: 6,
+            read_calls: 3,
+            write_calls: 4,
+        };
+        assert_eq!(Io::parse(io), expected);
         let rollup = b"00400000-7fff (x) ---p 0 00:00 0 [rollup]\nRss:  9 kB\nPss: 3 kB\nPss_Dirty: 2 kB\nSwap: 0 kB\nSwapPss: 4 kB\n";
         let expected = Proportional {
             resident: 3 << 10,

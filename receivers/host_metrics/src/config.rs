@@ -56,8 +56,8 @@ pub(crate) struct Scrapers {
     pub(crate) processes: Optional<Plain>,
     /// The host itself: `system.uptime`.
     pub(crate) system: Optional<Plain>,
-    /// Not in Corten yet.
-    pub(crate) process: Option<Section>,
+    /// Each process, as a resource of its own: `process.*`.
+    pub(crate) process: Optional<Process>,
     /// Not in Corten yet.
     pub(crate) nfs: Option<Section>,
     /// Not in Corten yet.
@@ -157,6 +157,51 @@ pub(crate) struct Filesystem {
     pub(crate) exclude_mount_points: Names<MountPoints>,
 }
 
+/// Settings of the scraper `process`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Process {
+    /// Its metrics, to turn them on or off.
+    pub(crate) metrics: Metrics,
+    /// Only processes of these names are reported.
+    pub(crate) include: Names<ProcessNames>,
+    /// Processes of these names are not reported.
+    pub(crate) exclude: Names<ProcessNames>,
+    /// Attributes of the resource that are off unless they are turned on here.
+    pub(crate) resource_attributes: ProcessAttributes,
+    /// Say nothing of processes that cannot be read in full. Corten says it once in any case.
+    pub(crate) mute_process_all_errors: bool,
+    /// Accepted for the Collector's sake.
+    pub(crate) mute_process_name_error: bool,
+    /// Accepted for the Collector's sake.
+    pub(crate) mute_process_exe_error: bool,
+    /// Say nothing of processes whose `io` cannot be read.
+    pub(crate) mute_process_io_error: bool,
+    /// Accepted for the Collector's sake.
+    pub(crate) mute_process_user_error: bool,
+    /// Accepted for the Collector's sake.
+    pub(crate) mute_process_cgroup_error: bool,
+    /// Processes younger than this are not reported.
+    pub(crate) scrape_process_delay: Duration,
+}
+
+/// Attributes of a process's resource.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ProcessAttributes {
+    /// `process.cgroup`.
+    #[serde(rename = "process.cgroup")]
+    pub(crate) cgroup: Switch,
+}
+
+/// Something that is off unless it is turned on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Switch {
+    /// Whether it is on.
+    pub(crate) enabled: bool,
+}
+
 macro_rules! lists {
     ($($(#[$doc:meta])* $name:ident $key:literal)*) => {$(
         $(#[$doc])*
@@ -193,6 +238,8 @@ lists! {
     FsTypes "fs_types"
     /// Mount points: `/data`.
     MountPoints "mount_points"
+    /// Names of processes: `nginx`.
+    ProcessNames "names"
 }
 
 impl Default for Config {
@@ -227,6 +274,9 @@ impl Config {
     }
 }
 
+/// The Collector's scrapers that are not here.
+const ABSENT: [&str; 2] = ["nfs", "hardware"];
+
 impl Check for Config {
     fn check(&self, at: &mut Checker<'_>) {
         if self.collection_interval == Duration::ZERO {
@@ -235,9 +285,8 @@ impl Check for Config {
         }
         self.scrapers.check(&mut at.section("scrapers"));
         let written = at.section("scrapers");
-        let mut names = scrapers::NAMES.into_iter();
-        let none =
-            !names.any(|name| written.has(name)) && self.scrapers.absent().all(|(_, is)| !is);
+        let mut names = scrapers::NAMES.into_iter().chain(ABSENT);
+        let none = !names.any(|name| written.has(name));
         if none {
             at.error("must specify at least one scraper when using the host_metrics receiver");
         }
@@ -245,16 +294,6 @@ impl Check for Config {
 }
 
 impl Scrapers {
-    /// The Collector's scrapers that are not here, and whether they are written.
-    fn absent(&self) -> impl Iterator<Item = (&'static str, bool)> {
-        [
-            ("process", self.process.is_some()),
-            ("nfs", self.nfs.is_some()),
-            ("hardware", self.hardware.is_some()),
-        ]
-        .into_iter()
-    }
-
     /// The metrics' settings of each scraper that runs.
     fn metrics(&self) -> impl Iterator<Item = (&'static str, &Metrics)> {
         [
@@ -278,6 +317,10 @@ impl Scrapers {
                 self.paging.as_ref().map(|settings| &settings.metrics),
             ),
             (
+                "process",
+                self.process.as_ref().map(|settings| &settings.metrics),
+            ),
+            (
                 "processes",
                 self.processes.as_ref().map(|settings| &settings.metrics),
             ),
@@ -293,8 +336,8 @@ impl Scrapers {
 
 impl Check for Scrapers {
     fn check(&self, at: &mut Checker<'_>) {
-        for (name, written) in self.absent() {
-            if written {
+        for name in ABSENT {
+            if at.has(name) {
                 at.on(name).error(format!(
                     "the scraper '{name}' is not in Corten yet; there are {}",
                     scrapers::NAMES.join(", ")
@@ -318,6 +361,11 @@ impl Check for Scrapers {
             let mut at = at.section("network");
             network.include.check(&mut at.section("include"));
             network.exclude.check(&mut at.section("exclude"));
+        }
+        if let Some(process) = self.process.as_ref() {
+            let mut at = at.section("process");
+            process.include.check(&mut at.section("include"));
+            process.exclude.check(&mut at.section("exclude"));
         }
         if let Some(filesystem) = self.filesystem.as_ref() {
             let mut at = at.section("filesystem");

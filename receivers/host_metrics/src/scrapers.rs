@@ -7,6 +7,7 @@ mod load;
 mod memory;
 mod network;
 mod paging;
+mod process;
 mod processes;
 mod system;
 
@@ -18,7 +19,7 @@ use crate::emit::Wanted;
 use crate::scraper::{Entry, Scraper};
 
 /// Their names.
-pub(crate) const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 10] = [
     "cpu",
     "disk",
     "filesystem",
@@ -26,6 +27,7 @@ pub(crate) const NAMES: [&str; 9] = [
     "memory",
     "network",
     "paging",
+    "process",
     "processes",
     "system",
 ];
@@ -40,6 +42,7 @@ pub(crate) fn definitions(scraper: &str) -> &'static [Definition] {
         "memory" => memory::METRICS,
         "network" => network::METRICS,
         "paging" => paging::METRICS,
+        "process" => process::METRICS,
         "processes" => processes::METRICS,
         "system" => system::METRICS,
         _ => &[],
@@ -56,13 +59,14 @@ pub(crate) fn scope(scraper: &str) -> &'static str {
         "memory" => "host_metrics/memory",
         "network" => "host_metrics/network",
         "paging" => "host_metrics/paging",
+        "process" => "host_metrics/process",
         "processes" => "host_metrics/processes",
         "system" => "host_metrics/system",
         _ => "host_metrics",
     }
 }
 
-/// Those that the user named, in the order of their names.
+/// Those that the user named. What has resources of its own comes last.
 pub(crate) fn all(config: &Scrapers, roots: &Roots) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut add = |name, metrics: &Metrics, scraper: Box<dyn Scraper>| {
@@ -106,6 +110,10 @@ pub(crate) fn all(config: &Scrapers, roots: &Roots) -> Vec<Entry> {
     if let Some(settings) = config.system.as_ref() {
         let scraper = system::System::new(roots);
         add("system", &settings.metrics, Box::new(scraper));
+    }
+    if let Some(settings) = config.process.as_ref() {
+        let scraper = process::ProcessScraper::new(settings, roots);
+        add("process", &settings.metrics, Box::new(scraper));
     }
     entries
 }

@@ -261,7 +261,8 @@ fn wrong_settings_are_explained() {
          \x20 cpu: {metrics: {system.cpu.tiem: {enabled: true}, system.cpu.time: {attributes: [core]}}}\n\
          \x20 disk: {include: {devices: ['('], match_type: regexp}, exclude: {device: [x]}}\n\
          \x20 network: {include: {interfaces: [a], match_type: glob}}\n\
-         \x20 process: {mute_process_exe_error: true}\n\
+         \x20 process: {exclude: {names: ['('], match_type: regexp}}\n\
+         \x20 nfs:\n\
          \x20 pagin:\n",
         expect![[r#"
             config:1:22: receivers::host_metrics: collection_interval must be greater than zero
@@ -270,9 +271,143 @@ fn wrong_settings_are_explained() {
             config:4:30: receivers::host_metrics::scrapers::disk::include::devices[0]: expected a regular expression, found '(': unclosed group
             config:4:67: receivers::host_metrics::scrapers::disk::exclude: unknown field 'device', did you mean 'devices'?
             config:5:52: receivers::host_metrics::scrapers::network::include::match_type: unknown value 'glob' (valid: strict, regexp)
-            config:6:12: receivers::host_metrics::scrapers: the scraper 'process' is not in Corten yet; there are cpu, disk, filesystem, load, memory, network, paging, processes, system
-            config:7:3: receivers::host_metrics::scrapers: unknown field 'pagin', did you mean 'paging'?"#]],
+            config:6:31: receivers::host_metrics::scrapers::process::exclude::names[0]: expected a regular expression, found '(': unclosed group
+            config:7:3: receivers::host_metrics::scrapers: the scraper 'nfs' is not in Corten yet; there are cpu, disk, filesystem, load, memory, network, paging, process, processes, system
+            config:8:3: receivers::host_metrics::scrapers: unknown field 'pagin', did you mean 'paging'?"#]],
     );
+}
+
+/// Ends with the test.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test]
+async fn a_process_is_a_resource() {
+    // A name that the kernel cuts off, and words of its own.
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("a-name-that-is-long");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let running = Running(
+        std::process::Command::new(&program)
+            .arg("4321")
+            .spawn()
+            .unwrap(),
+    );
+    let pid = running.0.id();
+    let on = [
+        "process.cpu.utilization",
+        "process.memory.utilization",
+        "process.disk.operations",
+        "process.paging.faults",
+        "process.signals_pending",
+        "process.threads",
+        "process.open_file_descriptors",
+        "process.context_switches",
+        "process.uptime",
+    ];
+    let on: Vec<_> = on
+        .iter()
+        .map(|name| format!("{name}: {{enabled: true}}"))
+        .collect();
+    let source = source(&format!(
+        "scrapers: {{cpu: , process: {{include: {{names: [a-name-that-is-long], match_type: strict}}, resource_attributes: {{process.cgroup: {{enabled: true}}}}, metrics: {{{}}}}}}}",
+        on.join(", ")
+    ));
+    collect(&source).await;
+    let metrics = collect(&source).await;
+    let request = metrics.decode().unwrap();
+    let of = |resource: &corten_pdata::model::metrics::ResourceMetrics| -> std::collections::BTreeMap<String, String> {
+        let attributes = resource.resource.iter().flat_map(|resource| &resource.attributes);
+        attributes
+            .map(|attribute| {
+                let value = attribute.value.as_ref().unwrap().value.as_ref().unwrap();
+                (attribute.key.clone(), format!("{value:?}"))
+            })
+            .collect()
+    };
+    let [host, process] = request.resource_metrics.as_slice() else {
+        panic!(
+            "the host and one process, not {}",
+            request.resource_metrics.len()
+        )
+    };
+    assert!(
+        of(host).is_empty(),
+        "the host's own metrics are not the process's"
+    );
+    let called = format!("{:?}", program.to_str().unwrap());
+    let attributes = of(process);
+    for (key, expected) in [
+        ("process.pid", format!("IntValue({pid})")),
+        (
+            "process.parent_pid",
+            format!("IntValue({})", std::process::id()),
+        ),
+        (
+            "process.executable.name",
+            "StringValue(\"a-name-that-is-long\")".to_owned(),
+        ),
+        ("process.executable.path", format!("StringValue({called})")),
+        ("process.command", format!("StringValue({called})")),
+        (
+            "process.command_line",
+            format!("StringValue(\"{} 4321\")", program.display()),
+        ),
+    ] {
+        assert_eq!(attributes[key], expected, "{key}");
+    }
+    assert!(attributes.contains_key("process.owner") && attributes.contains_key("process.cgroup"));
+    let scope = &process.scope_metrics[0];
+    let names: Vec<_> = scope
+        .metrics
+        .iter()
+        .map(|metric| metric.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "process.cpu.time",
+            "process.cpu.utilization",
+            "process.memory.usage",
+            "process.memory.virtual",
+            "process.memory.utilization",
+            "process.disk.io",
+            "process.disk.operations",
+            "process.paging.faults",
+            "process.signals_pending",
+            "process.threads",
+            "process.open_file_descriptors",
+            "process.context_switches",
+            "process.uptime",
+        ]
+    );
+    let text = render_metrics(&metrics);
+    let value = |series: &str| -> f64 {
+        let line = text.lines().find(|line| line.starts_with(series)).unwrap();
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let kib = |key: &str| -> f64 {
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_ascii_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    assert_eq!(value("process.memory.virtual"), kib("VmSize:") * 1024.0);
+    assert_eq!(value("process.threads"), 1.0);
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .count();
+    assert_eq!(value("process.open_file_descriptors"), open as f64);
+    assert!((0.0..60.0).contains(&value("process.uptime")), "{text}");
 }
 
 #[test]

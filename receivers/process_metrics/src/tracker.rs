@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use corten_host::process::{self, Folder, Io, Proportional, Stat, Status, TICKS};
+use corten_host::process::{self, Folder, Io, Proportional, Stat, Status, Users, cgroups, words};
 use corten_host::scan::{float, valid};
+use corten_host::stat::USER_HZ;
 use corten_host::{Buffer, HostError, Roots};
 
 use crate::config::Config;
@@ -181,7 +182,7 @@ impl Tracker {
             remove_empty: config.remove_empty_groups,
             known: HashMap::new(),
             groups: BTreeMap::new(),
-            users: Users::new(config),
+            users: Users::new(&config.roots()),
             buffer: Buffer::default(),
             page: u64::try_from(rustix::param::page_size()).unwrap_or(4096),
             looks: 0,
@@ -291,7 +292,7 @@ impl Tracker {
         let values = Values {
             comm,
             exe: words.first().map_or(comm, String::as_str),
-            user: self.users.name(user).into(),
+            user: self.users.name(user).to_owned().into(),
             pid,
             started: (i128::from(booted) * 100 + i128::from(started)) * 10_000_000,
             cgroups: &cgroups,
@@ -548,67 +549,9 @@ fn threads(
     }
 }
 
-/// The words of a `cmdline`.
-fn words(text: &[u8]) -> Vec<String> {
-    let text = text.strip_suffix(b"\0").unwrap_or(text);
-    if text.is_empty() {
-        return Vec::new();
-    }
-    text.split(|byte| *byte == 0)
-        .map(|word| valid(word).into_owned())
-        .collect()
-}
-
-/// The paths of a `cgroup`.
-fn cgroups(text: &[u8]) -> Vec<String> {
-    let lines = corten_host::scan::lines(text);
-    lines
-        .filter_map(|(_, line)| {
-            let (_, rest) = corten_host::scan::cut(line, b':')?;
-            let (_, path) = corten_host::scan::cut(rest, b':')?;
-            Some(valid(path).into_owned())
-        })
-        .collect()
-}
-
-/// The host's names of users.
-struct Users {
-    file: std::path::PathBuf,
-    names: HashMap<u32, String>,
-}
-
-impl Users {
-    fn new(config: &Config) -> Self {
-        Self {
-            file: config.rootfs.join("etc/passwd"),
-            names: HashMap::new(),
-        }
-    }
-
-    /// A user's name, or number where it has none.
-    fn name(&mut self, user: u32) -> String {
-        if !self.names.contains_key(&user) {
-            let text = std::fs::read(&self.file).unwrap_or_default();
-            for (_, line) in corten_host::scan::lines(&text) {
-                let mut fields = line.split(|byte| *byte == b':');
-                if let (Some(name), Some(number)) = (fields.next(), fields.nth(1))
-                    && let Some(number) = corten_host::scan::only_number(number)
-                    && let Ok(number) = u32::try_from(number)
-                {
-                    self.names
-                        .entry(number)
-                        .or_insert_with(|| valid(name).into_owned());
-                }
-            }
-            self.names.entry(user).or_insert_with(|| user.to_string());
-        }
-        self.names.get(&user).cloned().unwrap_or_default()
-    }
-}
-
 /// Seconds of ticks.
 pub(crate) fn seconds(ticks: u64) -> f64 {
-    float(ticks) / TICKS
+    float(ticks) / USER_HZ
 }
 
 #[cfg(test)]
@@ -861,7 +804,7 @@ mod tests {
         fn any_command_line_is_words(bytes: Vec<u8>) {
             let words = words(&bytes);
             prop_assert!(words.len() <= bytes.len() + 1);
-            cgroups(&bytes);
+            prop_assert!(cgroups(&bytes).len() <= bytes.len());
         }
     }
 }
