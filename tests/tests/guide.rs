@@ -163,7 +163,7 @@ fn one_process_does_the_whole_job() {
 }
 
 /// Names that are not Corten's to choose: node_exporter spells memory and the network's counters as the kernel does, its entropy is in bits, cAdvisor has a counter that is
-/// not called so, and the Collector's own counters, among which Corten's stand, have no suffix.
+/// not called so, gauges that are called counters, a load "d" and labels of two words, and the Collector's own counters, among which Corten's stand, have no suffix.
 fn is_others_name(complaint: &str) -> bool {
     let (name, complaint) = complaint.split_once(' ').unwrap();
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
@@ -174,6 +174,15 @@ fn is_others_name(complaint: &str) -> bool {
         "use base unit \"bytes\" instead of \"bits\"" => begins(&["node_entropy_"]),
         "counter metrics should have \"_total\" suffix" => {
             begins(&["container_memory_failcnt", "otelcol_", "corten_"])
+        }
+        "label names should be written in 'snake_case' not 'camelCase'" => {
+            begins(&["cadvisor_version_info"])
+        }
+        "metric names should not contain abbreviated units" => {
+            begins(&["container_cpu_load_d_average_10s"])
+        }
+        "non-counter metrics should not have \"_total\" suffix" => {
+            begins(&["container_fs_inodes_total"])
         }
         _ => false,
     }
