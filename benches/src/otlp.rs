@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Compression of what goes out: none, gzip, zstd.
     #[arg(long, default_value = "none")]
     compression: String,
+    /// With the queue on disk.
+    #[arg(long)]
+    disk: bool,
     /// Runs; figures are their medians.
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -52,13 +55,29 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
         let (backend, counts) = sink::start(true, count_spans)?;
         let port = free_port()?;
+        let folder = tempfile::tempdir()?;
+        let (extension, storage) = if args.disk {
+            let folder = folder.path().display();
+            (
+                format!("extensions: {{file_storage: {{directory: '{folder}'}}}}"),
+                "storage: file_storage, ",
+            )
+        } else {
+            (String::new(), "")
+        };
+        let extensions = if args.disk {
+            "extensions: [file_storage], "
+        } else {
+            ""
+        };
         let process = Process::corten(&format!(
             "
+{extension}
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}', max_recv_msg_size_mib: 64}}}}}}}}
 processors: {{batch: }}
 exporters:
-  otlp_grpc: {{sending_queue: {{block_on_overflow: true}}, endpoint: '127.0.0.1:{backend}', tls: {{insecure: true}}, compression: {}}}
-service: {{pipelines: {{traces: {{receivers: [otlp], processors: [batch], exporters: [otlp_grpc]}}}}}}
+  otlp_grpc: {{sending_queue: {{{storage}block_on_overflow: true}}, endpoint: '127.0.0.1:{backend}', tls: {{insecure: true}}, compression: {}}}
+service: {{{extensions}pipelines: {{traces: {{receivers: [otlp], processors: [batch], exporters: [otlp_grpc]}}}}}}
 ",
             args.compression
         ))?;
@@ -84,8 +103,12 @@ service: {{pipelines: {{traces: {{receivers: [otlp], processors: [batch], export
     let spans = (requests * args.request) as f64;
     let agent = median(agents);
     println!(
-        "otlp: {spans} spans of {bytes} B, {} a request, {} connections, compression {}, medians of {} runs",
-        args.request, args.connections, args.compression, args.runs
+        "otlp: {spans} spans of {bytes} B, {} a request, {} connections, compression {}, queue {}, medians of {} runs",
+        args.request,
+        args.connections,
+        args.compression,
+        if args.disk { "on disk" } else { "in memory" },
+        args.runs
     );
     println!(
         "  corten (receive, batch, send)    {:6.0} ns/span  {:.0} spans/s a core  {:.0} spans/s by the clock",
