@@ -28,7 +28,7 @@ pub use http::{Reply, get, post, request};
 pub use kubelet::{ContainerLog, PodLogs};
 pub use loki::{Entry, FakeLoki, Push, Script};
 pub use metrics::{Metrics, scrape};
-pub use otlp::{OtlpSink, Placed, export_traces};
+pub use otlp::{OtlpSink, Placed, export_traces, request_of};
 pub use peers::{Child, Peer, peer, python};
 pub use prometheus::{Prometheus, promtool_check_metrics};
 

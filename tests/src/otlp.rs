@@ -32,7 +32,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use parking_lot::Mutex;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
@@ -357,6 +357,21 @@ impl MetricsService for Service {
         state.admit()?;
         state.metrics.push(request.into_inner());
         Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+/// A request with these spans, in one scope of one resource that says nothing.
+#[must_use]
+pub fn request_of(spans: Vec<Span>) -> ExportTraceServiceRequest {
+    let scope_spans = vec![ScopeSpans {
+        spans,
+        ..ScopeSpans::default()
+    }];
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            scope_spans,
+            ..ResourceSpans::default()
+        }],
     }
 }
 

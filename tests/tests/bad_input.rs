@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use corten_tests::{
     Agent, Command, FakeLoki, OtlpSink, PodLogs, Reply, case, export_traces, free_port, get, grpc,
-    grpc_frame, post, request, scrape, wait_for,
+    grpc_frame, post, request, request_of, scrape, wait_for,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -47,16 +47,7 @@ fn span(name: &str, bytes: usize) -> ExportTraceServiceRequest {
         attributes: vec![load],
         ..Span::default()
     };
-    let scope_spans = vec![ScopeSpans {
-        spans: vec![span],
-        ..ScopeSpans::default()
-    }];
-    ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            scope_spans,
-            ..ResourceSpans::default()
-        }],
-    }
+    request_of(vec![span])
 }
 
 fn gzip_bomb() -> Vec<u8> {

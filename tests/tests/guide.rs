@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use corten_tests::{
     Command, FakeLoki, Metrics, OtlpSink, PodLogs, Prometheus, case, export_traces, get, post,
-    promtool_check_metrics, repository, wait_for,
+    promtool_check_metrics, repository, request_of, wait_for,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -39,16 +39,7 @@ fn span(name: &str) -> ExportTraceServiceRequest {
         end_time_unix_nano: 1_767_607_200_250_000_000,
         ..Span::default()
     };
-    let scope_spans = vec![ScopeSpans {
-        spans: vec![span],
-        ..ScopeSpans::default()
-    }];
-    ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            scope_spans,
-            ..ResourceSpans::default()
-        }],
-    }
+    request_of(vec![span])
 }
 
 #[test]

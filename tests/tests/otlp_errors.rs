@@ -11,9 +11,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-use corten_tests::{Agent, Command, OtlpSink, Reply, export_traces, free_port, post};
+use corten_tests::{Agent, Command, OtlpSink, Reply, export_traces, free_port, post, request_of};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use parking_lot::Mutex;
 use prost::Message;
 use tonic::{Code, Status};
@@ -81,16 +81,7 @@ fn request() -> ExportTraceServiceRequest {
         name: "one".to_owned(),
         ..Span::default()
     };
-    let scope_spans = vec![ScopeSpans {
-        spans: vec![span],
-        ..ScopeSpans::default()
-    }];
-    ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            scope_spans,
-            ..ResourceSpans::default()
-        }],
-    }
+    request_of(vec![span])
 }
 
 /// A backend over HTTP that answers every request with the status of the moment and, if there is one, `Retry-After`.

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use corten_tests::{Agent, Command, OtlpSink, export_traces, free_port, wait_for};
+use corten_tests::{Agent, Command, OtlpSink, export_traces, free_port, request_of, wait_for};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use parking_lot::Mutex;
 
 /// What happens to a connection.
@@ -164,16 +164,7 @@ fn numbered(name: &str, spans: usize) -> ExportTraceServiceRequest {
         name: format!("{name}.{n}"),
         ..Span::default()
     };
-    let scope_spans = vec![ScopeSpans {
-        spans: (0..spans).map(span).collect(),
-        ..ScopeSpans::default()
-    }];
-    ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            scope_spans,
-            ..ResourceSpans::default()
-        }],
-    }
+    request_of((0..spans).map(span).collect())
 }
 
 fn agent(backend: u16, keepalive: &str) -> (Agent, u16) {

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use corten_tests::{
-    Agent, Command, OtlpSink, Placed, case, export_traces, free_port, post, python, scrape,
-    wait_for,
+    Agent, Command, OtlpSink, Placed, case, export_traces, free_port, post, python, request_of,
+    scrape, wait_for,
 };
 use opentelemetry::trace::{
     Event, Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceState,
@@ -23,7 +23,7 @@ use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, Value};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
@@ -310,16 +310,7 @@ fn numbered(number: usize) -> ExportTraceServiceRequest {
         end_time_unix_nano: 1_767_607_200_000_000_001,
         ..Span::default()
     };
-    let scope_spans = vec![ScopeSpans {
-        spans: vec![span],
-        ..ScopeSpans::default()
-    }];
-    ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            scope_spans,
-            ..ResourceSpans::default()
-        }],
-    }
+    request_of(vec![span])
 }
 
 /// What was acknowledged while the backend was away is on disk: SIGKILL takes none of it.
