@@ -80,3 +80,19 @@ fn it_starts_with_nothing_and_shows_this_machine() {
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
     assert!(left.is_empty(), "it left {left:?}");
 }
+
+/// A service manager's soft limit of file descriptors is for programs that use `select`; a node has more log files.
+#[test]
+fn all_descriptors_that_it_may_have_are_taken() {
+    let yaml = "{receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}}}}, exporters: {nop: }, service: {pipelines: {logs: {receivers: [otlp], exporters: [nop]}}}}";
+    let agent = Command::yaml(yaml)
+        .within("", "ulimit -Sn 200 && ulimit -Hn 4000")
+        .start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", agent.pid())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let numbers: Vec<_> = line.split_ascii_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["4000", "4000"], "{line}");
+}
