@@ -53,7 +53,7 @@ pub(crate) struct Config {
     /// The collector `powersupplyclass`.
     pub(crate) powersupply: Powersupply,
     /// The collector `qdisc`.
-    pub(crate) qdisc: Devices,
+    pub(crate) qdisc: Qdisc,
     /// The collector `rapl`.
     pub(crate) rapl: Rapl,
     /// The collector `slabinfo`.
@@ -123,7 +123,7 @@ pub(crate) struct Cpu {
 }
 
 /// Which devices are reported. For `diskstats`, partitions, RAM disks and loop devices are left out
-/// unless either expression is set; for `qdisc` no interface is.
+/// unless either expression is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Devices {
@@ -132,6 +132,19 @@ pub(crate) struct Devices {
     pub(crate) device_exclude: Option<Regex>,
     /// Only devices that match are reported. Cannot be set together with `device_exclude`.
     pub(crate) device_include: Option<Regex>,
+}
+
+/// Settings of the collector `qdisc`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Qdisc {
+    /// Interfaces that match are left out. An expression matches anywhere in a name unless it is
+    /// anchored with `^` and `$`.
+    pub(crate) device_exclude: Option<Regex>,
+    /// Only interfaces that match are reported. Cannot be set together with `device_exclude`.
+    pub(crate) device_include: Option<Regex>,
+    /// A folder whose `results.json` is read in place of asking the kernel: for tests.
+    pub(crate) fixtures: PathBuf,
 }
 
 /// Settings of the collector `filesystem`.
@@ -484,7 +497,7 @@ impl Default for Config {
             netdev: Netdev::default(),
             netstat: Netstat::default(),
             powersupply: Powersupply::default(),
-            qdisc: Devices::default(),
+            qdisc: Qdisc::default(),
             rapl: Rapl::default(),
             slabinfo: Slabinfo::default(),
             stat: Stat::default(),
@@ -706,6 +719,16 @@ fn exclusive(at: &mut Checker<'_>, exclude: (&str, bool), include: (&str, bool))
 }
 
 impl Check for Devices {
+    fn check(&self, at: &mut Checker<'_>) {
+        exclusive(
+            at,
+            ("device_exclude", self.device_exclude.is_some()),
+            ("device_include", self.device_include.is_some()),
+        );
+    }
+}
+
+impl Check for Qdisc {
     fn check(&self, at: &mut Checker<'_>) {
         exclusive(
             at,

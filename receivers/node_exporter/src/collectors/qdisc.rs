@@ -1,9 +1,12 @@
 //! How network interfaces queue what they send: the kernel's queueing disciplines.
 
+use std::path::PathBuf;
+
 use corten_host::HostError;
 use corten_host::families::Kind::{Counter, Gauge};
 use corten_host::netlink::{InterfaceNames, QDISCS, attributes, dump, number32, number64};
 use corten_host::scan::{float, valid};
+use serde::Deserialize;
 
 use crate::collector::{Collector, Emit};
 use crate::config::Config;
@@ -18,73 +21,142 @@ pub(crate) fn make(config: &Config, _: &Sources) -> Box<dyn Collector> {
             config.device_include.as_ref(),
             None,
         ),
+        fixtures: config.fixtures.clone(),
     })
 }
 
 struct QdiscCollector {
     devices: Filter,
+    /// Where the disciplines are read instead, when not empty.
+    fixtures: PathBuf,
 }
 
 impl Collector for QdiscCollector {
     fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
+        if !self.fixtures.as_os_str().is_empty() {
+            let path = self.fixtures.join("results.json");
+            let text = std::fs::read(&path).map_err(|error| HostError::read(&path, error))?;
+            for recorded in recorded(&text)? {
+                self.put(emit, &recorded.device, &recorded.qdisc());
+            }
+            return Ok(());
+        }
         // Interfaces come and go, so their names are asked for anew.
         let mut names = InterfaceNames::default();
         dump(QDISCS, &[0; 20], &mut |message| {
-            let Some(qdisc) = parse(message) else { return };
-            let device = names.of(qdisc.interface);
-            if device.is_empty() || !self.devices.lets_in(device) {
-                return;
-            }
-            let kind = valid(qdisc.kind);
-            let labels = [("device", device), ("kind", &*kind)];
-            for (family, name, help, value) in [
-                (
-                    Counter,
-                    "node_qdisc_bytes_total",
-                    "Bytes sent.",
-                    qdisc.bytes,
-                ),
-                (
-                    Counter,
-                    "node_qdisc_packets_total",
-                    "Packets sent.",
-                    qdisc.packets,
-                ),
-                (
-                    Counter,
-                    "node_qdisc_drops_total",
-                    "Packets dropped.",
-                    qdisc.drops,
-                ),
-                (
-                    Counter,
-                    "node_qdisc_requeues_total",
-                    "Packets put back into the queue.",
-                    qdisc.requeues,
-                ),
-                (
-                    Counter,
-                    "node_qdisc_overlimits_total",
-                    "Packets that had to wait.",
-                    qdisc.overlimits,
-                ),
-                (
-                    Gauge,
-                    "node_qdisc_current_queue_length",
-                    "Packets in the queue.",
-                    qdisc.length,
-                ),
-                (
-                    Gauge,
-                    "node_qdisc_backlog",
-                    "Bytes in the queue.",
-                    qdisc.backlog,
-                ),
-            ] {
-                emit.put(family, name, help, &labels, float(value));
+            if let Some(qdisc) = parse(message) {
+                self.put(emit, names.of(qdisc.interface), &qdisc);
             }
         })
     }
+}
+
+impl QdiscCollector {
+    fn put(&self, emit: &mut Emit<'_>, device: &str, qdisc: &Qdisc<'_>) {
+        if device.is_empty() || !self.devices.lets_in(device) {
+            return;
+        }
+        let kind = valid(qdisc.kind);
+        let labels = [("device", device), ("kind", &*kind)];
+        for (family, name, help, value) in [
+            (
+                Counter,
+                "node_qdisc_bytes_total",
+                "Bytes sent.",
+                qdisc.bytes,
+            ),
+            (
+                Counter,
+                "node_qdisc_packets_total",
+                "Packets sent.",
+                qdisc.packets,
+            ),
+            (
+                Counter,
+                "node_qdisc_drops_total",
+                "Packets dropped.",
+                qdisc.drops,
+            ),
+            (
+                Counter,
+                "node_qdisc_requeues_total",
+                "Packets put back into the queue.",
+                qdisc.requeues,
+            ),
+            (
+                Counter,
+                "node_qdisc_overlimits_total",
+                "Packets that had to wait.",
+                qdisc.overlimits,
+            ),
+            (
+                Gauge,
+                "node_qdisc_current_queue_length",
+                "Packets in the queue.",
+                qdisc.length,
+            ),
+            (
+                Gauge,
+                "node_qdisc_backlog",
+                "Bytes in the queue.",
+                qdisc.backlog,
+            ),
+        ] {
+            emit.put(family, name, help, &labels, float(value));
+        }
+    }
+}
+
+/// A discipline as `results.json` has it, in the words of node_exporter's own tests.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Recorded {
+    #[serde(rename = "IfaceName")]
+    device: String,
+    #[serde(rename = "Parent")]
+    parent: u32,
+    #[serde(rename = "Kind")]
+    kind: String,
+    #[serde(rename = "Bytes")]
+    bytes: u64,
+    #[serde(rename = "Packets")]
+    packets: u64,
+    #[serde(rename = "Drops")]
+    drops: u64,
+    #[serde(rename = "Requeues")]
+    requeues: u64,
+    #[serde(rename = "Overlimits")]
+    overlimits: u64,
+    #[serde(rename = "Qlen")]
+    length: u64,
+    #[serde(rename = "Backlog")]
+    backlog: u64,
+}
+
+impl Recorded {
+    fn qdisc(&self) -> Qdisc<'_> {
+        Qdisc {
+            interface: 0,
+            kind: self.kind.as_bytes(),
+            bytes: self.bytes,
+            packets: self.packets,
+            length: self.length,
+            backlog: self.backlog,
+            drops: self.drops,
+            requeues: self.requeues,
+            overlimits: self.overlimits,
+        }
+    }
+}
+
+/// The disciplines of a `results.json` that stand at a root.
+fn recorded(text: &[u8]) -> Result<Vec<Recorded>, HostError> {
+    let mut all: Vec<Recorded> = serde_json::from_slice(text).map_err(|error| {
+        let what = error.to_string();
+        HostError::malformed("results.json", error.line(), "disciplines", what.as_bytes())
+    })?;
+    all.retain(|recorded| recorded.parent == 0);
+    Ok(all)
 }
 
 /// The discipline at the root of an interface.
@@ -148,6 +220,17 @@ fn parse(message: &[u8]) -> Option<Qdisc<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_recorded_is_read_in_place_of_the_kernels() {
+        let text = br#"[{"IfaceName": "wlan0", "Kind": "fq", "Bytes": 42, "Qlen": 3}, {"IfaceName": "eth0", "Parent": 9}]"#;
+        let all = recorded(text).unwrap();
+        assert_eq!(all.len(), 1);
+        let qdisc = all[0].qdisc();
+        assert_eq!((&*all[0].device, qdisc.kind), ("wlan0", &b"fq"[..]));
+        assert_eq!((qdisc.bytes, qdisc.length, qdisc.drops), (42, 3, 0));
+        assert!(recorded(b"{").is_err());
+    }
 
     #[test]
     fn only_what_stands_at_the_root_counts() {
