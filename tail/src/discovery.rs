@@ -28,6 +28,8 @@ const SETTLED: Duration = Duration::from_millis(100);
 const RELIST: Duration = Duration::from_secs(10);
 /// How often a directory is read again at once that changes while it is read.
 const READS: usize = 4;
+/// How often it is then looked at once more, at the next opportunity, before what was found is taken as it is.
+const UNSURE: u32 = 20;
 /// Deeper is a loop.
 const MAX_DEPTH: usize = 40;
 
@@ -84,6 +86,8 @@ pub(crate) struct Scan {
     pub(crate) gone: Vec<PathBuf>,
     /// A directory could not be listed for want of a descriptor.
     pub(crate) exhausted: bool,
+    /// Directories that change too fast to be listed for certain: to be looked at again at once.
+    pub(crate) unsure: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -111,6 +115,8 @@ struct Node {
     /// Per pattern: where in its components this directory is.
     states: Vec<(usize, Vec<usize>)>,
     stamp: Option<Stamp>,
+    /// How often in a row it changed too fast to be listed for certain.
+    unsure: u32,
     children: BTreeMap<OsString, Node>,
     links: Vec<Link>,
     /// For a links' real directory: name → the link's path.
@@ -316,9 +322,11 @@ impl Walk<'_> {
     fn list(&mut self, node: &mut Node, depth: usize) -> io::Result<()> {
         let mut before = fs::metadata(&node.real)?;
         let mut files = self.list_once(node, depth)?;
+        let mut sure = false;
         for _ in 0..READS {
             let after = fs::metadata(&node.real)?;
             if is_settled(&after) && modified(&before) == modified(&after) {
+                sure = true;
                 break;
             }
             before = after;
@@ -327,9 +335,17 @@ impl Walk<'_> {
             let same = files.iter().map(names).eq(again.iter().map(names));
             files = again;
             if same {
+                sure = true;
                 break;
             }
         }
+        node.unsure = if sure { 0 } else { node.unsure + 1 };
+        if (1..=UNSURE).contains(&node.unsure) {
+            // A file that was renamed meanwhile may be in neither place: what is younger would be read before it.
+            self.scan.unsure.push(node.real.clone());
+            return Ok(());
+        }
+        node.unsure = 0;
         self.scan.changed.push(Listing {
             directory: node.real.clone(),
             files,

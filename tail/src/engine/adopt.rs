@@ -39,10 +39,13 @@ impl<S: Sink> Engine<S> {
             changed,
             gone,
             exhausted,
+            unsure,
         } = self.discovery.scan(now, &self.stats, only);
         if exhausted {
             self.close_idle(GIVE_UP);
         }
+        self.rescan |= !unsure.is_empty();
+        self.renamed.extend(unsure);
         for directory in &gone {
             for id in self.streams_of(directory) {
                 for generation in self
