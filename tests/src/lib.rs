@@ -29,7 +29,7 @@ pub use kubelet::{ContainerLog, PodLogs};
 pub use loki::{Entry, FakeLoki, Push, Script};
 pub use metrics::{Metrics, scrape};
 pub use otlp::{OtlpSink, Placed, export_traces, request_of};
-pub use peers::{Child, Peer, peer, python};
+pub use peers::{Child, Peer, peer, python, recorded_host};
 pub use prometheus::{Prometheus, promtool_check_metrics};
 
 use std::net::TcpListener;

@@ -34,6 +34,18 @@ pub fn peer(peer: Peer) -> PathBuf {
     there(repository().join("target/peers/bin").join(name))
 }
 
+/// A host as files in one archive (ttar), which the library that node_exporter reads with is tested with.
+///
+/// # Panics
+///
+/// When it is not there.
+#[must_use]
+pub fn recorded_host() -> PathBuf {
+    there(repository().join(
+        "target/peers/deb/golang-github-prometheus-procfs-dev/usr/share/gocode/src/github.com/prometheus/procfs/testdata/fixtures.ttar",
+    ))
+}
+
 /// Python with the OpenTelemetry SDK.
 ///
 /// # Panics

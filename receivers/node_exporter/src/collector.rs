@@ -27,6 +27,8 @@ pub(crate) struct Emit<'a> {
     pub(crate) deadline: Instant,
     /// The number of this scrape, by which collectors share what they read.
     pub(crate) scrape: u64,
+    /// Whether anything was written: the host has what the collector reads.
+    wrote: bool,
 }
 
 impl Emit<'_> {
@@ -40,31 +42,37 @@ impl Emit<'_> {
         labels: &[(&str, &str)],
         value: f64,
     ) {
+        self.wrote = true;
         self.gathered.add(kind, name, help, labels, value);
     }
 
     /// A family of histograms. It has samples.
     pub(crate) fn histograms<'f>(&'f mut self, name: &'f str, help: &'f str) -> Histograms<'f> {
+        self.wrote = true;
         self.families.histograms(name, help)
     }
 
     /// A family of summaries. It has samples.
     pub(crate) fn summaries<'f>(&'f mut self, name: &'f str, help: &'f str) -> Summaries<'f> {
+        self.wrote = true;
         self.families.summaries(name, help)
     }
 
     /// A family of counters. Families without a sample are not written.
     pub(crate) fn counter<'f>(&'f mut self, name: &'f str, help: &'f str) -> Family<'f> {
+        self.wrote = true;
         self.families.family(Kind::Counter, name, help)
     }
 
     /// A family of gauges.
     pub(crate) fn gauge<'f>(&'f mut self, name: &'f str, help: &'f str) -> Family<'f> {
+        self.wrote = true;
         self.families.family(Kind::Gauge, name, help)
     }
 
     /// A family of values of which nobody knows whether they only grow.
     pub(crate) fn untyped<'f>(&'f mut self, name: &'f str, help: &'f str) -> Family<'f> {
+        self.wrote = true;
         self.families.family(Kind::Untyped, name, help)
     }
 }
@@ -133,14 +141,16 @@ impl Scraper {
                 gathered: &mut self.gathered,
                 deadline: request.deadline,
                 scrape: self.scrapes,
+                wrote: false,
             };
             let result = entry.collector.update(&mut emit);
+            let wrote = emit.wrote;
             entry.ran = Some((begin.elapsed(), result.is_ok()));
             let failing = result.is_err();
             if let Err(error) = result
                 && !entry.failing
             {
-                if error.is_absent() {
+                if error.is_absent() && !wrote {
                     tracing::debug!(collector = entry.name, %error, "collector has no data");
                 } else {
                     tracing::warn!(collector = entry.name, %error, "collector failed");
@@ -249,6 +259,7 @@ pub(crate) fn collected(collector: &mut dyn Collector) -> Result<Metrics, HostEr
         gathered: &mut gathered,
         deadline: Instant::now() + Duration::from_secs(30),
         scrape: 1,
+        wrote: false,
     };
     let result = collector.update(&mut emit);
     gathered.write(&mut families);

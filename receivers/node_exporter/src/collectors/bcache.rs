@@ -228,7 +228,11 @@ impl Bcache {
             // Without totals of its own a device is all that the set has.
             let number = match self.amount(&own) {
                 Err(error) if error.is_absent() => {
-                    self.amount(&format!("{uuid}/stats_total/{file}"))?
+                    match self.amount(&format!("{uuid}/stats_total/{file}")) {
+                        // Kernels since 5.17 do not count the reads ahead.
+                        Err(error) if error.is_absent() => 0.0,
+                        other => other?,
+                    }
                 }
                 other => other?,
             };

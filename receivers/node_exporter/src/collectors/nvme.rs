@@ -27,7 +27,9 @@ impl Collector for Nvme {
             };
             let (firmware, model, serial) =
                 (text("firmware_rev")?, text("model")?, text("serial")?);
-            let (state, cntlid) = (text("state")?, text("cntlid")?);
+            let state = text("state")?;
+            // Kernels before 4.13 have no such file.
+            let cntlid = self.folder.text_or_empty(&format!("{device}/cntlid"));
             emit.put(
                 Gauge,
                 "node_nvme_info",

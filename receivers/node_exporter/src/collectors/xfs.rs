@@ -134,8 +134,7 @@ const LINES: [(&str, &[&str]); 8] = [
     ),
     (
         "rw",
-        // The kernel counts writes first. Dashboards know node_exporter's order, so it stays.
-        &["node_xfs_read_calls_total", "node_xfs_write_calls_total"],
+        &["node_xfs_write_calls_total", "node_xfs_read_calls_total"],
     ),
     (
         "vnodes",
