@@ -2,9 +2,10 @@
 //! dozen files an interface.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use crate::HostError;
-use crate::netlink::{LINKS, attributes, dump, number16, number32};
+use crate::netlink::{ADDRESSES, LINKS, attributes, dump, number16, number32, number64};
 use crate::scan::valid;
 
 /// An interface. What a kernel does not tell is `None`.
@@ -40,7 +41,38 @@ pub struct Link<'a> {
     pub carrier: Option<u8>,
     /// Times that the carrier came or went, came, and went.
     pub carrier_changes: [Option<u32>; 3],
+    /// What it has carried (`rtnl_link_stats64`), in the order of [`STATISTICS`].
+    pub statistics: [Option<u64>; STATISTICS.len()],
 }
+
+/// The counters of `rtnl_link_stats64` (`linux/if_link.h`), under the names that node_exporter gives them. The last
+/// one is not told by every kernel.
+pub const STATISTICS: [&str; 24] = [
+    "receive_packets",
+    "transmit_packets",
+    "receive_bytes",
+    "transmit_bytes",
+    "receive_errors",
+    "transmit_errors",
+    "receive_dropped",
+    "transmit_dropped",
+    "multicast",
+    "collisions",
+    "receive_length_errors",
+    "receive_over_errors",
+    "receive_crc_errors",
+    "receive_frame_errors",
+    "receive_fifo_errors",
+    "receive_missed_errors",
+    "transmit_aborted_errors",
+    "transmit_carrier_errors",
+    "transmit_fifo_errors",
+    "transmit_heartbeat_errors",
+    "transmit_window_errors",
+    "receive_compressed",
+    "transmit_compressed",
+    "receive_nohandler",
+];
 
 const IFF_UP: u32 = 1;
 const IFF_DORMANT: u32 = 1 << 17;
@@ -110,6 +142,11 @@ fn parse(message: &[u8]) -> Option<Link<'_>> {
             16 => link.state = content.first().copied(),
             17 => link.mode = content.first().copied(),
             20 => link.alias = text(),
+            23 => {
+                for (at, counter) in link.statistics.iter_mut().enumerate() {
+                    *counter = number64(content, at * 8);
+                }
+            }
             27 => link.group = number32(content, 0),
             33 => link.carrier = content.first().copied(),
             35 => *changes = number32(content, 0),
@@ -119,6 +156,52 @@ fn parse(message: &[u8]) -> Option<Link<'_>> {
         }
     }
     Some(link)
+}
+
+/// An address that an interface has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// The interface's number.
+    pub index: u32,
+    /// Bits of the network's part.
+    pub prefix: u8,
+    /// The address itself, not that of the other end of a link between two.
+    pub address: IpAddr,
+}
+
+/// Shows the addresses of all interfaces of the reader's network.
+///
+/// # Errors
+///
+/// The kernel refuses.
+pub fn each_address(show: &mut dyn FnMut(InterfaceAddress)) -> Result<(), HostError> {
+    // The head is one of an address: zeros for all of them.
+    dump(ADDRESSES, &[0; 8], &mut |message| {
+        if let Some(address) = parse_address(message) {
+            show(address);
+        }
+    })
+}
+
+/// An `ifaddrmsg`: family, bits, flags, scope, the interface's number; then attributes.
+fn parse_address(message: &[u8]) -> Option<InterfaceAddress> {
+    let (mut own, mut other) = (None, None);
+    for (kind, content) in attributes(message.get(8..)?) {
+        let address = || match *content {
+            [a, b, c, d] => Some(IpAddr::from([a, b, c, d])),
+            _ => Some(IpAddr::from(<[u8; 16]>::try_from(content).ok()?)),
+        };
+        match kind {
+            1 => other = address(),
+            2 => own = address(),
+            _ => {}
+        }
+    }
+    Some(InterfaceAddress {
+        index: number32(message, 4)?,
+        prefix: *message.get(1)?,
+        address: own.or(other)?,
+    })
 }
 
 /// A hardware address as sysfs writes it: `00:1a:…`.

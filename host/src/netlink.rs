@@ -15,6 +15,8 @@ use crate::HostError;
 
 /// `RTM_GETLINK`.
 pub const LINKS: u16 = 18;
+/// `RTM_GETADDR`.
+pub const ADDRESSES: u16 = 22;
 /// `RTM_GETROUTE`.
 pub const ROUTES: u16 = 26;
 /// `RTM_GETQDISC`.

@@ -245,7 +245,14 @@ struct Pair {
 }
 
 impl Pair {
+    /// With all collectors.
     fn start() -> Self {
+        let args = COLLECTORS.map(|collector| format!("--collector.{collector}"));
+        let env = [("COLLECTORS", format!("[{}]", COLLECTORS.join(", ")))];
+        Self::with(&args, "corten.yaml", &env)
+    }
+
+    fn with(args: &[String], config: &str, env: &[(&str, String)]) -> Self {
         let (old, new) = (free_port(), free_port());
         let mut node_exporter = std::process::Command::new(peer(Peer::NodeExporter));
         node_exporter
@@ -266,18 +273,20 @@ impl Pair {
             ))
             // Debian's looks into a folder of its own.
             .arg("--collector.textfile.directory=")
-            .args(COLLECTORS.map(|collector| format!("--collector.{collector}")));
+            .args(args);
         let node_exporter = Child::start(&mut node_exporter);
-        let agent = Command::new()
+        let mut agent = Command::new()
             .arg("--config")
-            .arg(case("node_exporter_parity").join("corten.yaml"))
+            .arg(case("node_exporter_parity").join(config))
             .env("MOUNT_POINTS_EXCLUDE", MOUNT_POINTS_EXCLUDE)
             .env("FS_TYPES_EXCLUDE", FS_TYPES_EXCLUDE)
             .env("NETDEV_EXCLUDE", NETDEV_EXCLUDE)
             .env("DISK_EXCLUDE", DISK_EXCLUDE)
-            .env("PORT", new.to_string())
-            .env("COLLECTORS", format!("[{}]", COLLECTORS.join(", ")))
-            .start();
+            .env("PORT", new.to_string());
+        for (name, value) in env {
+            agent = agent.env(name, value);
+        }
+        let agent = agent.start();
         wait_for("node_exporter answers", Duration::from_secs(10), || {
             get(old, "/metrics").ok()
         });
@@ -442,5 +451,50 @@ fn constants_are_equal() {
         };
         assert!(!of(&old).is_empty(), "{family} is not there");
         assert_eq!(of(&old), of(&corten), "{family}");
+    }
+}
+
+/// The counters of netlink and of the file under their own names, the aliases and the addresses.
+#[test]
+fn detailed_counters_of_interfaces_are_node_exporters() {
+    for netlink in [true, false] {
+        let mut args = vec![
+            "--collector.netdev".to_owned(),
+            "--collector.netdev.address-info".to_owned(),
+            "--collector.netdev.enable-detailed-metrics".to_owned(),
+        ];
+        if !netlink {
+            args.push("--no-collector.netdev.netlink".to_owned());
+        }
+        let pair = Pair::with(&args, "detailed.yaml", &[("NETLINK", netlink.to_string())]);
+        let [old, corten, _] = pair.read();
+        let types = |metrics: &Metrics| {
+            let of = metrics
+                .types
+                .iter()
+                .filter(|(name, _)| name.starts_with("node_network_"));
+            of.map(|(name, kind)| (name.clone(), kind.clone()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(types(&old), types(&corten), "netlink {netlink}");
+        let of = |metrics: &Metrics| {
+            let keys = metrics
+                .samples
+                .iter()
+                .cloned()
+                .map(|(name, mut labels, _)| {
+                    // 1.5 has no such label yet.
+                    labels.remove("ifalias");
+                    (name, labels)
+                });
+            keys.filter(|(name, _)| name.starts_with("node_network_"))
+                .collect::<BTreeSet<_>>()
+        };
+        let (before, now) = (of(&old), of(&corten));
+        assert!(before.len() > 15, "{before:?}");
+        assert_eq!(before, now, "netlink {netlink}");
+        let aliased =
+            |sample: &&(String, BTreeMap<String, String>, f64)| sample.1.contains_key("ifalias");
+        assert!(corten.samples.iter().filter(aliased).count() > 15);
     }
 }

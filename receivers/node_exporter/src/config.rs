@@ -296,13 +296,14 @@ pub(crate) struct Netdev {
     pub(crate) device_exclude: Option<Regex>,
     /// Only devices that match are reported. Cannot be set together with `device_exclude`.
     pub(crate) device_include: Option<Regex>,
-    /// Accepted for files written for node_exporter. The answer is the same either way.
+    /// Whether detailed metrics are asked of the kernel with netlink instead of being read from `/proc/net/dev`, which
+    /// has fewer. Netlink answers for the network that the agent itself is in.
     pub(crate) netlink: bool,
-    /// Accepted for files written for node_exporter; only `false`, its default, is there.
+    /// Adds `node_network_address_info`: the addresses that the interfaces of the agent's own network have.
     pub(crate) address_info: bool,
-    /// Accepted for files written for node_exporter; only `false`, its default, is there.
+    /// Adds the label `ifalias`: what somebody calls the interface.
     pub(crate) label_ifalias: bool,
-    /// Accepted for files written for node_exporter; only `false`, its default, is there.
+    /// One counter for each that the kernel has, under the kernel's names, in place of the classic ones.
     pub(crate) enable_detailed_metrics: bool,
 }
 
@@ -648,19 +649,6 @@ impl Check for Config {
             ("device_exclude", self.netdev.device_exclude.is_some()),
             ("device_include", self.netdev.device_include.is_some()),
         );
-        let elsewhere = [
-            ("address_info", self.netdev.address_info),
-            ("label_ifalias", self.netdev.label_ifalias),
-            (
-                "enable_detailed_metrics",
-                self.netdev.enable_detailed_metrics,
-            ),
-        ];
-        for (field, _) in elsewhere.into_iter().filter(|(_, wanted)| *wanted) {
-            at.section("netdev")
-                .field(field)
-                .error("is not in Corten yet, set it to false");
-        }
         if self.netclass.netlink {
             at.section("netclass")
                 .field("netlink")

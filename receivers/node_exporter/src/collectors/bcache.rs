@@ -173,10 +173,13 @@ impl Collector for Bcache {
 }
 
 impl Bcache {
+    /// What a kernel does not count is 0: those since 5.17 have no `cache_readaheads`.
     fn amount(&mut self, path: &str) -> Result<f64, HostError> {
-        match amount(self.folder.bytes(path)?) {
-            Some(amount) => Ok(amount),
-            None => Err(self.folder.no_number(path)),
+        match self.folder.bytes(path).map(amount) {
+            Ok(Some(amount)) => Ok(amount),
+            Ok(None) => Err(self.folder.no_number(path)),
+            Err(error) if error.is_absent() => Ok(0.0),
+            Err(error) => Err(error),
         }
     }
 
@@ -223,19 +226,13 @@ impl Bcache {
                 emit.put(Gauge, name, help, &labels, rate);
             }
         }
+        let own = self
+            .folder
+            .has_folder(&format!("{uuid}/{device}/stats_total"));
         for (file, name, help) in CACHE {
-            let own = format!("{uuid}/{device}/stats_total/{file}");
             // Without totals of its own a device is all that the set has.
-            let number = match self.amount(&own) {
-                Err(error) if error.is_absent() => {
-                    match self.amount(&format!("{uuid}/stats_total/{file}")) {
-                        // Kernels since 5.17 do not count the reads ahead.
-                        Err(error) if error.is_absent() => 0.0,
-                        other => other?,
-                    }
-                }
-                other => other?,
-            };
+            let folder = if own { device } else { "" };
+            let number = self.amount(&format!("{uuid}/{folder}/stats_total/{file}"))?;
             emit.put(Counter, name, help, &labels, number);
         }
         Ok(())

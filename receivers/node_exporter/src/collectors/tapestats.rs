@@ -31,7 +31,12 @@ impl Collector for Tapestats {
                 continue;
             }
             let labels = [("device", device.as_str())];
-            let now = self.folder.required(&format!("{device}/stats/in_flight"))?;
+            // What a driver does not count is 0.
+            let mut number = |file: &str| {
+                let number = self.folder.optional(&format!("{device}/stats/{file}"))?;
+                Ok::<_, HostError>(number.unwrap_or(0.0))
+            };
+            let now = number("in_flight")?;
             emit.put(
                 Gauge,
                 "node_tape_io_now",
@@ -40,7 +45,7 @@ impl Collector for Tapestats {
                 now,
             );
             for (file, name, help, factor) in COUNTERS {
-                let value = self.folder.required(&format!("{device}/stats/{file}"))?;
+                let value = number(file)?;
                 emit.put(Counter, name, help, &labels, value * factor);
             }
         }

@@ -19,35 +19,16 @@ struct ThermalZone {
 
 impl Collector for ThermalZone {
     fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
-        let numbered = |name: &str, prefix: &str| {
-            let number = name.strip_prefix(prefix)?;
-            number
-                .starts_with(|first: char| first.is_ascii_digit())
-                .then(|| number.to_owned())
-        };
-        for name in &self.folder.names("").unwrap_or_default() {
+        let names = self.folder.names("").unwrap_or_default();
+        // Zones first: a device that cannot be read ends the collection.
+        for name in &names {
             if let Some(zone) = numbered(name, "thermal_zone") {
-                self.zone(name, &zone, emit)?;
-            } else if let Some(device) = numbered(name, "cooling_device") {
-                let kind = self.folder.text(&format!("{name}/type"))?.into_owned();
-                let labels = [("name", device.as_str()), ("type", kind.as_str())];
-                let most = self.folder.required(&format!("{name}/max_state"))?;
-                // -1 is a device that does not know.
-                let now = self.folder.required(&format!("{name}/cur_state"))?;
-                emit.put(
-                    Gauge,
-                    "node_cooling_device_max_state",
-                    "The most that each device can cool.",
-                    &labels,
-                    most,
-                );
-                emit.put(
-                    Gauge,
-                    "node_cooling_device_cur_state",
-                    "How much each device cools now.",
-                    &labels,
-                    now,
-                );
+                self.zone(name, zone, emit)?;
+            }
+        }
+        for name in &names {
+            if let Some(device) = numbered(name, "cooling_device") {
+                self.device(name, device, emit)?;
             }
         }
         self.folder.forget_unused();
@@ -55,7 +36,36 @@ impl Collector for ThermalZone {
     }
 }
 
+/// What follows `prefix` in a name, where that begins with a digit.
+fn numbered<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    name.strip_prefix(prefix)
+        .filter(|number| number.starts_with(|first: char| first.is_ascii_digit()))
+}
+
 impl ThermalZone {
+    fn device(&mut self, name: &str, device: &str, emit: &mut Emit<'_>) -> Result<(), HostError> {
+        let kind = self.folder.text(&format!("{name}/type"))?.into_owned();
+        let labels = [("name", device), ("type", kind.as_str())];
+        let most = self.folder.required(&format!("{name}/max_state"))?;
+        // -1 is a device that does not know.
+        let now = self.folder.required(&format!("{name}/cur_state"))?;
+        emit.put(
+            Gauge,
+            "node_cooling_device_max_state",
+            "The most that each device can cool.",
+            &labels,
+            most,
+        );
+        emit.put(
+            Gauge,
+            "node_cooling_device_cur_state",
+            "How much each device cools now.",
+            &labels,
+            now,
+        );
+        Ok(())
+    }
+
     /// A zone that lacks something is left out: a sensor that is asleep has no temperature.
     fn zone(&mut self, name: &str, zone: &str, emit: &mut Emit<'_>) -> Result<(), HostError> {
         let Ok(kind) = self.folder.text(&format!("{name}/type")) else {
