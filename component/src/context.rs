@@ -6,8 +6,8 @@ use std::sync::Arc;
 use opentelemetry::metrics::Meter;
 
 use crate::{
-    ClientAuth, Closing, ComponentId, Extension, Health, HealthHandle, Kind, ServerAuth, Services,
-    Storage, Tasks,
+    ClientAuth, Closing, ComponentId, Extension, Health, HealthHandle, Kind, Leadership,
+    ServerAuth, Services, Storage, Tasks,
 };
 
 /// The extensions of one run, by name.
@@ -104,6 +104,15 @@ impl ServerAuth for Held {
                 reason: "the authenticator is gone".to_owned(),
                 challenge: None,
             }),
+        }
+    }
+}
+
+impl Leadership for Held {
+    fn leading(&self) -> tokio::sync::watch::Receiver<bool> {
+        match self.0.leadership() {
+            Some(leadership) => leadership.leading(),
+            None => tokio::sync::watch::channel(false).1,
         }
     }
 }
@@ -256,6 +265,17 @@ impl Context {
                 extension.server_auth()
             })?;
         self.held(id).map(|held| held as Arc<dyn ServerAuth>)
+    }
+
+    /// The leader elector `id`.
+    ///
+    /// # Errors
+    ///
+    /// It is not running, or it elects nobody.
+    pub fn leadership(&self, id: &ComponentId) -> Result<Arc<dyn Leadership>, MissingExtension> {
+        self.extensions
+            .find(id, "leader elector", |extension| extension.leadership())?;
+        self.held(id).map(|held| held as Arc<dyn Leadership>)
     }
 
     fn held(&self, id: &ComponentId) -> Result<Arc<Held>, MissingExtension> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{BoxError, ClientAuth, Consumer, Feed, ServerAuth, Source, Storage};
+use crate::{BoxError, ClientAuth, Consumer, Feed, Leadership, ServerAuth, Source, Storage};
 
 pub use corten_config::model::Kind;
 
@@ -91,6 +91,11 @@ pub trait Extension: Component {
 
     /// Set when it can check incoming requests.
     fn server_auth(&self) -> Option<&dyn ServerAuth> {
+        None
+    }
+
+    /// Set when it can say whether this process leads.
+    fn leadership(&self) -> Option<&dyn Leadership> {
         None
     }
 }
