@@ -203,7 +203,6 @@ fn wrong_settings_are_explained() {
             config:3:61: receivers::node_exporter::filesystem: mount_points_include cannot be set together with mount_points_exclude
             config:3:78: receivers::node_exporter::filesystem: stat_workers must be greater than zero
             config:4:26: receivers::node_exporter::netdev::device_exclude: expected a regular expression, found '(': unclosed group
-            config:4:46: receivers::node_exporter::netdev: label_ifalias is not in Corten yet, set it to false
             config:5:13: receivers::node_exporter::diskstats: unknown field 'device_exclud', did you mean 'device_exclude'?"#]],
     );
 }
