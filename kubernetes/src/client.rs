@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{Request, Response, header};
+use http::{Method, Request, Response, header};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
@@ -149,23 +149,66 @@ impl ApiClient {
     /// Credentials that cannot be read, no connection, no head within 30 seconds, and every status
     /// but success, with what the API server says of it.
     pub async fn open(&self, path: &str, accept: &str) -> Result<Response<Body>, ApiError> {
-        let answer = self.once(path, accept).await;
+        self.request(&Method::GET, path, accept, &[]).await
+    }
+
+    /// Sends an object in JSON (`POST` to a collection, `PUT` to an object) and reads the answer,
+    /// of at most `cap` bytes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get). 409 means that somebody else was faster.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        object: &[u8],
+        cap: usize,
+    ) -> Result<Vec<u8>, ApiError> {
+        let answer = self
+            .request(&method, path, "application/json", object)
+            .await?;
+        whole(answer, cap, path).await
+    }
+
+    async fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        accept: &str,
+        object: &[u8],
+    ) -> Result<Response<Body>, ApiError> {
+        let answer = self.once(method, path, accept, object).await;
         if answer.as_ref().err().and_then(ApiError::status) == Some(401) {
             *self.current.lock() = None;
-            return self.once(path, accept).await;
+            return self.once(method, path, accept, object).await;
         }
         answer
     }
 
-    async fn once(&self, path: &str, accept: &str) -> Result<Response<Body>, ApiError> {
+    async fn once(
+        &self,
+        method: &Method,
+        path: &str,
+        accept: &str,
+        object: &[u8],
+    ) -> Result<Response<Body>, ApiError> {
         let transport = |reason: String| ApiError::Transport {
             path: path.to_owned(),
             reason,
         };
         let client = self.client().await?;
-        let request = Request::get(path)
-            .header(header::ACCEPT, accept)
-            .body(Body::empty())
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::ACCEPT, accept);
+        let body = if object.is_empty() {
+            Body::empty()
+        } else {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            Body::from(object.to_vec())
+        };
+        let request = request
+            .body(body)
             .map_err(|error| transport(error.to_string()))?;
         let answer = tokio::time::timeout(HEAD, client.send(request))
             .await
@@ -193,13 +236,17 @@ impl ApiClient {
     /// As [`open`](Self::open), and a longer or broken body.
     pub async fn get(&self, path: &str, accept: &str, cap: usize) -> Result<Vec<u8>, ApiError> {
         let answer = self.open(path, accept).await?;
-        tokio::time::timeout(HEAD, collect(answer.into_body(), cap, path))
-            .await
-            .map_err(|_| ApiError::Transport {
-                path: path.to_owned(),
-                reason: format!("the answer was not complete within {} s", HEAD.as_secs()),
-            })?
+        whole(answer, cap, path).await
     }
+}
+
+async fn whole(answer: Response<Body>, cap: usize, path: &str) -> Result<Vec<u8>, ApiError> {
+    tokio::time::timeout(HEAD, collect(answer.into_body(), cap, path))
+        .await
+        .map_err(|_| ApiError::Transport {
+            path: path.to_owned(),
+            reason: format!("the answer was not complete within {} s", HEAD.as_secs()),
+        })?
 }
 
 /// What a `Status` object says, or the body itself when it is none.
