@@ -9,18 +9,32 @@
 //! - [`ApiConfig`], [`ApiClient`]: how the API server is reached, as `auth_type` says;
 //! - [`Selection`], [`run`]: list in pages, watch from there, list again when the version is gone;
 //! - [`Pods`]: pods by uid, address, name and container, the deleted ones for a grace time;
-//! - [`object`]: the few fields of objects that are read. The rest is skipped while parsing.
+//! - [`Changes`]: what happens to objects, each thing once, for whoever writes it down;
+//! - [`Elector`]: one of many, by a `Lease`;
+//! - [`LogStream`]: the log of a container, through the API server;
+//! - [`Rule`]: what to add to a ClusterRole when the answer is 403;
+//! - [`object`], [`Anything`]: the few fields of objects that are read. The rest is skipped while parsing.
 
+mod anything;
 mod backoff;
+mod changes;
 mod client;
 mod config;
 mod error;
+mod lease;
+mod logs;
 pub mod object;
 mod pods;
+mod rbac;
 mod watch;
 
+pub use anything::Anything;
+pub use changes::{Begin, Change, ChangeKind, Changes, Round};
 pub use client::{ApiClient, Body, Surroundings};
 pub use config::{ApiConfig, AuthType, node_from_environment};
 pub use error::ApiError;
+pub use lease::{Elector, LeaseSettings, Standing};
+pub use logs::{Lines, LogQuery, LogStream, is_idle};
 pub use pods::{Limits, Pods};
+pub use rbac::Rule;
 pub use watch::{Keep, Selection, Timing, run};

@@ -52,7 +52,7 @@ impl Selection {
         }
     }
 
-    fn query(&self, more: &[(&str, &str)]) -> String {
+    pub(crate) fn query(&self, more: &[(&str, &str)]) -> String {
         let mut to = format!("{}?", self.path);
         let own = [
             ("fieldSelector", self.fields.as_str()),
@@ -72,7 +72,7 @@ impl Selection {
         to
     }
 
-    fn accept(&self, kind: &str) -> String {
+    pub(crate) fn accept(&self, kind: &str) -> String {
         if self.metadata_only {
             format!("application/json;as={kind};g=meta.k8s.io;v=v1")
         } else {
@@ -82,7 +82,7 @@ impl Selection {
 }
 
 /// Percent-encodes what RFC 3986 does not call unreserved.
-fn escape(value: &str, to: &mut String) {
+pub(crate) fn escape(value: &str, to: &mut String) {
     use std::fmt::Write as _;
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
