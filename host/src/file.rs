@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::HostError;
@@ -17,6 +18,20 @@ use crate::HostError;
 const FIRST: usize = 4096;
 /// No file of the kernel is near this; a larger one is not what the configuration believes.
 const LARGEST: usize = 64 << 20;
+
+/// Half of what the kernel makes of a file at least before it hands it out.
+const HALF_PAGE: usize = 2048;
+
+/// Which read was the last one.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// One that brings nothing.
+    Nothing,
+    /// One that brings less than there is room for.
+    Short,
+    /// One that brings less than half a page.
+    HalfPage,
+}
 
 /// A buffer for whole files.
 #[derive(Debug, Default)]
@@ -42,7 +57,7 @@ impl Buffer {
     }
 
     pub(crate) fn read_file(&mut self, mut file: File) -> io::Result<&[u8]> {
-        self.fill(false, |_, rest| file.read(rest))?;
+        self.fill(End::Nothing, |_, rest| file.read(rest))?;
         Ok(self.content())
     }
 
@@ -50,7 +65,7 @@ impl Buffer {
     /// lists of processes: a read that leaves room in the buffer was the last one, so none is made
     /// that would only bring the end.
     pub(crate) fn read_file_at_once(&mut self, mut file: File) -> io::Result<&[u8]> {
-        self.fill(true, |_, rest| file.read(rest))?;
+        self.fill(End::Short, |_, rest| file.read(rest))?;
         Ok(self.content())
     }
 
@@ -60,10 +75,9 @@ impl Buffer {
         self.bytes.get(..self.filled).unwrap_or_default()
     }
 
-    /// `at_once` where a read that brings less than there is room for has brought the rest.
     fn fill(
         &mut self,
-        at_once: bool,
+        end: End,
         mut read: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
     ) -> io::Result<()> {
         self.filled = 0;
@@ -82,7 +96,12 @@ impl Buffer {
                 Ok(0) => return Ok(()),
                 Ok(count) => {
                     self.filled += count;
-                    if at_once && self.filled < self.bytes.len() {
+                    let last = match end {
+                        End::Nothing => false,
+                        End::Short => true,
+                        End::HalfPage => count < HALF_PAGE,
+                    };
+                    if last && self.filled < self.bytes.len() {
                         return Ok(());
                     }
                 }
@@ -103,6 +122,8 @@ pub struct HostFile {
     file: Option<File>,
     /// Whose it is, once that is known.
     owner: Option<Owner>,
+    /// Whether the kernel makes it of lines that are much shorter than a page.
+    short_lines: bool,
     buffer: Buffer,
 }
 
@@ -145,6 +166,18 @@ pub fn is_sysfs(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| magic(found) == SYSFS)
 }
 
+/// Whether the content has changed since the last question; also where that cannot be told.
+fn has_changed(file: &File) -> bool {
+    let mut asked = [PollFd::new(file, PollFlags::PRI)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let told = poll(&mut asked, Some(&at_once));
+    let [asked] = asked;
+    told.is_err() || asked.revents().intersects(PollFlags::PRI | PollFlags::ERR)
+}
+
 /// Whether a kept descriptor that says so has to be replaced: its device or process is gone, and
 /// another one may have come under the name. Any other refusal is the file's answer, such as `EINVAL`
 /// for the speed of an interface without a cable.
@@ -171,7 +204,19 @@ impl HostFile {
             path,
             file: None,
             owner: None,
+            short_lines: false,
             buffer: Buffer::default(),
+        }
+    }
+
+    /// The file at `path`, whose lines are much shorter than half a page. The kernel hands out whole lines, as many as its
+    /// own page takes: a read that brings less than half of that was the last one. For files whose end is as
+    /// dear as their beginning, such as the tables of sockets.
+    #[must_use]
+    pub fn of_short_lines(path: PathBuf) -> Self {
+        Self {
+            short_lines: true,
+            ..Self::new(path)
         }
     }
 
@@ -194,10 +239,10 @@ impl HostFile {
     /// It cannot be opened or read. A kept descriptor that has gone bad (a device that was
     /// unplugged and came back) is replaced once before that is said.
     pub fn read(&mut self) -> Result<&[u8], HostError> {
-        let at_once = self.owner == Some(Owner::Sysfs);
+        let end = self.end();
         if let Some(file) = &self.file {
             let read = |offset, rest: &mut [u8]| file.read_at(rest, offset);
-            match self.buffer.fill(at_once, read) {
+            match self.buffer.fill(end, read) {
                 Ok(()) => return Ok(self.buffer.content()),
                 Err(error) if is_gone(&error) => self.file = None,
                 Err(source) => return Err(HostError::read(&self.path, source)),
@@ -212,11 +257,36 @@ impl HostFile {
         }
     }
 
+    /// The same for a file whose descriptor tells of changes: `mountinfo` (proc_pid_mountinfo(5)). It is read again only
+    /// when there was one since the last reading.
+    ///
+    /// # Errors
+    ///
+    /// Like [`read`](Self::read).
+    pub fn read_when_changed(&mut self) -> Result<&[u8], HostError> {
+        let same = self.owner == Some(Owner::Kernel)
+            && self.buffer.filled > 0
+            && self.file.as_ref().is_some_and(|file| !has_changed(file));
+        if same {
+            return Ok(self.buffer.content());
+        }
+        self.read()
+    }
+
+    /// How the end of the content is told, as far as it is known whose it is.
+    fn end(&self) -> End {
+        match self.owner {
+            Some(Owner::Sysfs) => End::Short,
+            Some(Owner::Kernel) if self.short_lines => End::HalfPage,
+            _ => End::Nothing,
+        }
+    }
+
     fn reopen(&mut self) -> io::Result<()> {
         let file = File::open(&self.path)?;
         let owner = *self.owner.get_or_insert_with(|| Owner::of(&file));
         let read = |offset, rest: &mut [u8]| file.read_at(rest, offset);
-        let filled = self.buffer.fill(owner == Owner::Sysfs, read);
+        let filled = self.buffer.fill(self.end(), read);
         if owner != Owner::Anybody && !filled.as_ref().is_err_and(is_gone) {
             self.file = Some(file);
         }
@@ -272,6 +342,42 @@ mod tests {
         let first = file.read().unwrap().to_vec();
         assert!(!first.is_empty());
         assert!(file.read().unwrap().starts_with(&first[..4]));
+    }
+
+    #[test]
+    fn a_table_of_short_lines_is_read_whole() {
+        let sockets: Vec<_> = (0..40)
+            .map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let path = PathBuf::from("/proc/self/net/udp");
+        let mut file = HostFile::of_short_lines(path.clone());
+        for _ in 0..3 {
+            let seen = String::from_utf8(file.read().unwrap().to_vec()).unwrap();
+            for socket in &sockets {
+                let port = format!("0100007F:{:04X}", socket.local_addr().unwrap().port());
+                assert!(seen.contains(&port), "{port} in {seen}");
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "x\n".repeat(4000)).unwrap();
+        assert_eq!(HostFile::of_short_lines(path).read().unwrap().len(), 8000);
+    }
+
+    #[test]
+    fn a_file_that_tells_of_changes_is_there_every_time() {
+        let mut file = HostFile::new("/proc/self/mountinfo".into());
+        let first = file.read_when_changed().unwrap().to_vec();
+        assert!(!first.is_empty());
+        assert_eq!(file.read_when_changed().unwrap(), first);
+        // One that does not tell is read every time.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut file = HostFile::new(path.clone());
+        for content in ["a", "b"] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(file.read_when_changed().unwrap(), content.as_bytes());
+        }
     }
 
     #[test]

@@ -140,9 +140,9 @@ impl MountInfo {
     ///
     /// Neither file can be read; the error is that of the reader's own.
     pub fn read(&mut self) -> Result<&[u8], HostError> {
-        match self.host.read() {
+        match self.host.read_when_changed() {
             Ok(text) => Ok(text),
-            Err(_) => self.own.read(),
+            Err(_) => self.own.read_when_changed(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod filter;
 mod gathered;
 mod metadata;
 mod receiver;
+mod remembered;
 mod shared;
 
 pub use metadata::METADATA;

@@ -10,8 +10,8 @@ use crate::shared::Sources;
 
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(UdpQueues {
-        v4: HostFile::new(sources.roots.proc("net/udp")),
-        v6: HostFile::new(sources.roots.proc("net/udp6")),
+        v4: HostFile::of_short_lines(sources.roots.proc("net/udp")),
+        v6: HostFile::of_short_lines(sources.roots.proc("net/udp6")),
     })
 }
 

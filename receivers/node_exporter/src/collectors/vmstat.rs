@@ -5,38 +5,36 @@ use corten_host::{HostError, HostFile, float, vmstat};
 
 use crate::collector::{Collector, Emit, single};
 use crate::config::Config;
+use crate::remembered::{Name, Remembered};
 use crate::shared::Sources;
 
 pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Vmstat {
         fields: config.vmstat.fields.clone(),
         file: HostFile::new(sources.roots.proc("vmstat")),
-        name: String::new(),
-        help: String::new(),
+        names: Remembered::default(),
     })
 }
 
 struct Vmstat {
     fields: Regex,
     file: HostFile,
-    name: String,
-    help: String,
+    names: Remembered<Name>,
 }
 
 impl Collector for Vmstat {
     fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
-        for field in vmstat::parse(self.file.read()?) {
+        for (at, field) in vmstat::parse(self.file.read()?).enumerate() {
             let (field, value) = field?;
-            if !self.fields.is_match(field) {
-                continue;
+            let name = self.names.at(at, field.as_bytes(), || {
+                self.fields.is_match(field).then(|| Name {
+                    name: format!("node_vmstat_{field}"),
+                    help: format!("{field} of /proc/vmstat."),
+                })
+            });
+            if let Some(name) = name {
+                single(emit.untyped(&name.name, &name.help), float(value));
             }
-            self.name.clear();
-            self.name.push_str("node_vmstat_");
-            self.name.push_str(field);
-            self.help.clear();
-            self.help.push_str(field);
-            self.help.push_str(" of /proc/vmstat.");
-            single(emit.untyped(&self.name, &self.help), float(value));
         }
         Ok(())
     }
