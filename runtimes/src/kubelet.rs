@@ -1,17 +1,12 @@
 //! The kubelet's list of pods.
 
-use corten_component::{Context, SecretFile};
-use corten_config::settings;
-use corten_net::body::Body;
-use corten_net::client::{HttpClient, SetupError};
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use corten_component::Context;
+use corten_net::client::SetupError;
 use serde::Deserialize;
 
 use crate::known::{Container, Known};
-use crate::{Config, Pod, RuntimeError};
+use crate::{Config, KubeletAccess, KubeletClient, Pod, RuntimeError};
 
-/// A pod takes some ten kilobytes.
-const LARGEST: usize = 64 << 20;
 const DEFAULT: &str = "https://127.0.0.1:10250";
 const HASH: &str = "kubernetes.io/config.hash";
 
@@ -55,75 +50,27 @@ struct ContainerStatus {
 }
 
 /// Asks one kubelet.
-pub(crate) struct Kubelet {
-    url: Uri,
-    token: SecretFile,
-    client: HttpClient,
-}
+pub(crate) struct Kubelet(KubeletClient);
 
 impl Kubelet {
     pub(crate) fn new(cx: &Context, config: &Config) -> Result<Self, SetupError> {
-        let endpoint = match config.kubelet.endpoint.trim_end_matches('/') {
-            "" => DEFAULT,
-            endpoint => endpoint,
-        };
-        let url = format!("{endpoint}/pods")
-            .parse()
-            .map_err(|error| SetupError::Endpoint(format!("'{endpoint}': {error}")))?;
-        let settings = settings::HttpClient {
+        let access = KubeletAccess {
+            endpoint: match config.kubelet.endpoint.as_str() {
+                "" => DEFAULT.to_owned(),
+                endpoint => endpoint.to_owned(),
+            },
+            token_file: Some(config.kubelet.token_file.clone()),
             tls: config.kubelet.tls.clone(),
             timeout: config.timeout,
-            ..settings::HttpClient::default()
         };
-        Ok(Self {
-            url,
-            token: SecretFile::new(&config.kubelet.token_file),
-            client: HttpClient::new(cx, &settings)?.with_max_response(LARGEST),
-        })
+        KubeletClient::new(cx, &access).map(Self)
     }
 
     /// Adds every container of every pod of the node.
     pub(crate) async fn list(&self, known: &mut Known) -> Result<(), RuntimeError> {
-        let failed = |reason: String| RuntimeError::Kubelet {
-            url: self.url.to_string(),
-            reason,
-        };
-        let mut headers = HeaderMap::new();
-        // A token goes nowhere in clear text.
-        if self.url.scheme_str() == Some("https") {
-            let token = self
-                .token
-                .read()
-                .map_err(|error| failed(error.to_string()))?;
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-                .map_err(|_| failed("the token is no text for a header".to_owned()))?;
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
-        }
-        let response = self
-            .client
-            .send(Method::GET, &self.url, headers, Body::default())
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        match response.status {
-            200 => {}
-            401 => {
-                self.token.forget();
-                return Err(failed(
-                    "401: the token is not accepted; look at runtime::kubelet::token_file"
-                        .to_owned(),
-                ));
-            }
-            403 => {
-                return Err(failed(
-                    "403: the service account needs the verb 'get' on the resource 'nodes/proxy' (or 'nodes/pods') in a ClusterRole"
-                        .to_owned(),
-                ));
-            }
-            status => return Err(failed(format!("answered with {status}"))),
-        }
-        add(&response.body, known).map_err(|error| RuntimeError::Answer {
-            from: self.url.to_string(),
+        let body = self.0.get("/pods").await?;
+        add(&body, known).map_err(|error| RuntimeError::Answer {
+            from: "the kubelet's /pods".to_owned(),
             expected: "a list of pods in JSON",
             reason: error.to_string(),
         })

@@ -7,7 +7,8 @@
 //!
 //! - [`Directory`]: the background task and what is known;
 //! - [`Known`]: containers by id, pods by uid;
-//! - [`Config`]: where to ask.
+//! - [`Config`]: where to ask;
+//! - [`KubeletClient`]: requests to a kubelet.
 
 mod config;
 mod cri;
@@ -16,8 +17,10 @@ mod docker;
 mod error;
 mod known;
 mod kubelet;
+mod kubelet_client;
 
 pub use config::{Config, Kind, Kubelet};
 pub use directory::Directory;
 pub use error::RuntimeError;
 pub use known::{Container, Known, Pod};
+pub use kubelet_client::{KubeletAccess, KubeletClient};

@@ -2,13 +2,16 @@
 //!
 //! [`RecordingSink`] stands where the next component would stand: it keeps what it is given and
 //! answers as scripted. [`conforms`] holds a factory to the contract that every component keeps.
-//! [`eventually`] polls with a deadline, in place of sleeping.
+//! [`eventually`] polls with a deadline, in place of sleeping. [`http_server`] is a peer over HTTP that answers
+//! as the test says.
 
 mod conformance;
+mod http;
 mod render;
 mod sink;
 
 pub use conformance::{conforms, create, decode};
+pub use http::{Asked, Reply, http_server, kubeconfig, serve_connection};
 pub use render::render_metrics;
 pub use sink::{Answer, RecordingSink};
 
