@@ -5,8 +5,8 @@
 
 /// Appends `value` as text 0.0.4 has it: `1.6e+09`, `0.37`, `+Inf`, `NaN`, `1e-05`.
 pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
-    if value.fract() == 0.0 && value.abs() < EXACT {
-        write_whole(out, value);
+    if let Some(whole) = exact_whole(value) {
+        write_whole(out, whole);
     } else if value.is_finite() {
         write_digits(out, value);
     } else if value.is_nan() {
@@ -34,12 +34,24 @@ pub(crate) fn write_integer(out: &mut Vec<u8>, value: u64) {
 /// Whole numbers below it are exact, so that their own digits are the shortest that read back.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-fn write_whole(out: &mut Vec<u8>, value: f64) {
+/// The whole number that `value` is, where all its digits are exact. Told by a conversion there and back: on the oldest
+/// processors that are built for, cutting off a fraction is a call into the C library.
+#[inline]
+fn exact_whole(value: f64) -> Option<i64> {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the caller has seen that it is whole and below 2^53"
+        reason = "what is cut off shows in the comparison"
     )]
     let whole = value as i64;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers that could lose digits are not below EXACT"
+    )]
+    let back = whole as f64;
+    (back == value && value.abs() < EXACT).then_some(whole)
+}
+
+fn write_whole(out: &mut Vec<u8>, whole: i64) {
     let mut buffer = itoa::Buffer::new();
     let text = buffer.format(whole);
     let digits = text.strip_prefix('-').unwrap_or(text);

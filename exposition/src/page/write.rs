@@ -100,23 +100,24 @@ impl<'w> Writer<'w> {
         is_free: impl Fn(&str) -> bool,
     ) {
         let (family, kind) = self.declared(part, is_free);
+        let name = &*part.name;
+        // The declared name is the beginning of it.
+        let legacy = is_legacy_metric(name);
         if !part.help.is_empty() {
-            self.head(b"# HELP ", family);
+            self.head(b"# HELP ", family, legacy);
             escaped(self.out, part.help, self.open_metrics);
             self.out.push(b'\n');
         }
-        self.head(b"# TYPE ", family);
+        self.head(b"# TYPE ", family, legacy);
         self.out.extend_from_slice(kind.as_bytes());
         self.out.push(b'\n');
         if self.open_metrics && is_unit_of(&part.unit, family) {
-            self.head(b"# UNIT ", family);
+            self.head(b"# UNIT ", family, legacy);
             self.out.extend_from_slice(part.unit.as_bytes());
             self.out.push(b'\n');
         }
         // Prometheus refuses the whole page for an exemplar of a counter that is not declared as one.
         let takes_exemplars = kind == Kind::Counter.open_metrics_name();
-        let name = &*part.name;
-        let legacy = is_legacy_metric(name);
         for series in series {
             match &series.value {
                 Value::Number(value) => {
@@ -165,9 +166,9 @@ impl<'w> Writer<'w> {
         }
     }
 
-    fn head(&mut self, keyword: &[u8], family: &str) {
+    fn head(&mut self, keyword: &[u8], family: &str, legacy: bool) {
         self.out.extend_from_slice(keyword);
-        if is_legacy_metric(family) {
+        if legacy {
             self.out.extend_from_slice(family.as_bytes());
         } else {
             quoted(self.out, family);
