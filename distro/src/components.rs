@@ -38,5 +38,6 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_bearertokenauth_extension::factory(),
         corten_file_storage_extension::factory(),
         corten_health_check_extension::factory(),
+        corten_k8s_leader_elector_extension::factory(),
     ]
 }
