@@ -106,7 +106,7 @@ impl Infiniband {
             emit.put(
                 Counter,
                 name,
-                "A counter of each port, as the driver has it.",
+                &format!("The counter {file} of each InfiniBand port."),
                 &labels,
                 number * factor,
             );

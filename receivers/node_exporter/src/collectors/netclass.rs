@@ -112,42 +112,104 @@ impl Told {
     }
 }
 
-const HELP: &str = "What /sys/class/net says of each interface.";
-
-/// The files with the metric's type and name.
-const NUMBERS: [(&str, Kind, &str); 16] = [
+/// The files with the metric's type, name and meaning.
+const NUMBERS: [(&str, Kind, &str, &str); 16] = [
     (
         "addr_assign_type",
         Gauge,
         "node_network_address_assign_type",
+        "How each interface came to its address: 0 permanent, 1 random, 2 stolen, 3 set.",
     ),
-    ("carrier", Gauge, "node_network_carrier"),
+    (
+        "carrier",
+        Gauge,
+        "node_network_carrier",
+        "Whether each interface has a carrier.",
+    ),
     (
         "carrier_changes",
         Counter,
         "node_network_carrier_changes_total",
+        "Times that the carrier of each interface came or went.",
     ),
     (
         "carrier_up_count",
         Counter,
         "node_network_carrier_up_changes_total",
+        "Times that the carrier of each interface came.",
     ),
     (
         "carrier_down_count",
         Counter,
         "node_network_carrier_down_changes_total",
+        "Times that the carrier of each interface went.",
     ),
-    ("dev_id", Gauge, "node_network_device_id"),
-    ("dormant", Gauge, "node_network_dormant"),
-    ("flags", Gauge, "node_network_flags"),
-    ("ifindex", Gauge, "node_network_iface_id"),
-    ("iflink", Gauge, "node_network_iface_link"),
-    ("link_mode", Gauge, "node_network_iface_link_mode"),
-    ("mtu", Gauge, "node_network_mtu_bytes"),
-    ("name_assign_type", Gauge, "node_network_name_assign_type"),
-    ("netdev_group", Gauge, "node_network_net_dev_group"),
-    ("tx_queue_len", Gauge, "node_network_transmit_queue_length"),
-    ("type", Gauge, "node_network_protocol_type"),
+    (
+        "dev_id",
+        Gauge,
+        "node_network_device_id",
+        "What tells interfaces with the same address apart.",
+    ),
+    (
+        "dormant",
+        Gauge,
+        "node_network_dormant",
+        "Whether each interface waits for something else before it can carry data.",
+    ),
+    (
+        "flags",
+        Gauge,
+        "node_network_flags",
+        "Flags of each interface (IFF_...), as a number.",
+    ),
+    (
+        "ifindex",
+        Gauge,
+        "node_network_iface_id",
+        "Number of each interface.",
+    ),
+    (
+        "iflink",
+        Gauge,
+        "node_network_iface_link",
+        "Number of the interface below each interface; its own where there is none.",
+    ),
+    (
+        "link_mode",
+        Gauge,
+        "node_network_iface_link_mode",
+        "Who brings each interface up: 0 the kernel, 1 somebody who finishes it (dormant).",
+    ),
+    (
+        "mtu",
+        Gauge,
+        "node_network_mtu_bytes",
+        "The largest packet that each interface takes, in bytes.",
+    ),
+    (
+        "name_assign_type",
+        Gauge,
+        "node_network_name_assign_type",
+        "How each interface came to its name: 1 by order, 2 predictable, 3 by the user, 4 renamed.",
+    ),
+    (
+        "netdev_group",
+        Gauge,
+        "node_network_net_dev_group",
+        "Group of each interface.",
+    ),
+    (
+        "tx_queue_len",
+        Gauge,
+        "node_network_transmit_queue_length",
+        "Packets that may wait to be sent on each interface.",
+    ),
+    (
+        "type",
+        Gauge,
+        "node_network_protocol_type",
+        "Kind of hardware of each interface (ARPHRD_...), as a number.",
+    ),
 ];
 
 /// A number as sysfs writes it: decimal, or hexadecimal after `0x`.
@@ -270,9 +332,9 @@ impl Collector for Netclass {
             }
             let labels = [("device", device.as_str())];
             let mut flags = None;
-            for (file, kind, name) in NUMBERS {
+            for (file, kind, name, help) in NUMBERS {
                 if let Some(number) = self.number(device, file, told)? {
-                    emit.put(kind, name, HELP, &labels, number);
+                    emit.put(kind, name, help, &labels, number);
                     if file == "flags" {
                         flags = Some(number);
                     }
@@ -284,7 +346,7 @@ impl Collector for Netclass {
                 emit.put(
                     Gauge,
                     "node_network_speed_bytes",
-                    HELP,
+                    "How fast each interface is, in bytes a second.",
                     &labels,
                     (megabits * 1_000_000.0 / 8.0).trunc(),
                 );

@@ -34,7 +34,7 @@ impl Collector for PowerSupplyClass {
                     emit.put(
                         Gauge,
                         name,
-                        "What /sys/class/power_supply says of each supply.",
+                        &format!("The property {file} of each power supply."),
                         &[("power_supply", supply)],
                         value / divisor,
                     );

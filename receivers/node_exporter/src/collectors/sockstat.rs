@@ -14,6 +14,7 @@ pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
         v6: HostFile::new(sources.roots.proc("net/sockstat6")),
         page: float(u64::try_from(rustix::param::page_size()).unwrap_or(4096)),
         name: String::new(),
+        help: String::new(),
     })
 }
 
@@ -23,6 +24,7 @@ struct Sockstat {
     /// Bytes in a page.
     page: f64,
     name: String,
+    help: String,
 }
 
 impl Collector for Sockstat {
@@ -40,7 +42,7 @@ impl Collector for Sockstat {
             };
             found = true;
             let page = self.page;
-            let metric = &mut self.name;
+            let (metric, help) = (&mut self.name, &mut self.help);
             parse(name, text, &mut |protocol, key, value| {
                 if protocol == b"sockets" {
                     // Of all protocols together; the file for IPv6 has none.
@@ -58,13 +60,15 @@ impl Collector for Sockstat {
                 metric.push_str(&valid(protocol));
                 metric.push('_');
                 metric.push_str(&valid(key));
-                emit.put(
-                    Gauge,
-                    metric,
-                    "Sockets of this protocol in this state; mem is in pages.",
-                    &[],
-                    value,
-                );
+                let (shown, state) = (valid(protocol), valid(key));
+                help.clear();
+                help.push_str(&shown);
+                match key {
+                    b"mem" => help.push_str(" sockets: pages of memory."),
+                    b"memory" => help.push_str(" sockets: bytes of memory."),
+                    _ => help.extend([" sockets that are counted as ", &*state, "."]),
+                }
+                emit.put(Gauge, metric, help, &[], value);
                 if key == b"mem" {
                     metric.push_str("_bytes");
                     emit.put(

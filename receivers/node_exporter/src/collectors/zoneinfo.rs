@@ -115,7 +115,7 @@ impl Collector for Zoneinfo {
             emit.put(
                 kind,
                 metric,
-                "Pages of each zone, as the kernel counts them.",
+                &format!("{} of each zone, as the kernel counts it.", valid(key)),
                 &labels,
                 number,
             );
