@@ -12,7 +12,8 @@
 //! Lines that operators work on take another way: [`Operated`] makes entries of them, and what an operator holds keeps its place in the
 //! file unacknowledged.
 //!
-//! [`Follower`] is the whole of it for files; a receiver with another origin takes the [shipper](ship) alone.
+//! [`Follower`] is the whole of it for files; a receiver with another origin takes the [shipper](ship) alone, with a
+//! [`Progress`] where that origin can be asked again from a position.
 
 mod encoder;
 mod facts;
@@ -20,6 +21,7 @@ mod follower;
 mod header;
 mod metrics;
 mod operated;
+mod progress;
 mod shipper;
 
 pub use encoder::{Encoder, Shape};
@@ -27,4 +29,5 @@ pub use facts::Facts;
 pub use follower::{Follower, OUTBOX};
 pub use header::Header;
 pub use operated::{Claims, Marks, Operated, observe_operators};
+pub use progress::{Delivery, Progress, save_progress};
 pub use shipper::{Pauses, Receipt, Shipment, ship};
