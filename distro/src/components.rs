@@ -17,6 +17,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_pod_logs_receiver::factory(),
         corten_process_metrics_receiver::factory(),
         corten_syslog_receiver::factory(),
+        corten_zipkin_receiver::factory(),
         // Processors.
         corten_attributes_processor::factory(),
         corten_batch_processor::factory(),

@@ -140,6 +140,12 @@ impl EventBuilder<'_> {
         wire::put_bytes_field(self.out, 2, name.as_bytes());
         self
     }
+
+    /// How many attributes were left out.
+    pub fn dropped_attributes_count(&mut self, count: u32) -> &mut Self {
+        wire::put_varint_field(self.out, 4, u64::from(count));
+        self
+    }
 }
 
 /// A link of a span, being written.
@@ -161,6 +167,12 @@ impl LinkBuilder<'_> {
     /// The W3C `tracestate`.
     pub fn trace_state(&mut self, state: &str) -> &mut Self {
         wire::put_bytes_field(self.out, 3, state.as_bytes());
+        self
+    }
+
+    /// How many attributes were left out.
+    pub fn dropped_attributes_count(&mut self, count: u32) -> &mut Self {
+        wire::put_varint_field(self.out, 5, u64::from(count));
         self
     }
 
