@@ -58,8 +58,8 @@ pub(crate) struct Scrapers {
     pub(crate) system: Optional<Plain>,
     /// Each process, as a resource of its own: `process.*`.
     pub(crate) process: Optional<Process>,
-    /// Not in Corten yet.
-    pub(crate) nfs: Option<Section>,
+    /// The client's and the server's counters of NFS: `system.nfs.*`, `system.nfsd.*`.
+    pub(crate) nfs: Optional<Plain>,
     /// Not in Corten yet.
     pub(crate) hardware: Option<Section>,
 }
@@ -275,7 +275,7 @@ impl Config {
 }
 
 /// The Collector's scrapers that are not here.
-const ABSENT: [&str; 2] = ["nfs", "hardware"];
+const ABSENT: [&str; 1] = ["hardware"];
 
 impl Check for Config {
     fn check(&self, at: &mut Checker<'_>) {
@@ -312,6 +312,7 @@ impl Scrapers {
                 "network",
                 self.network.as_ref().map(|settings| &settings.metrics),
             ),
+            ("nfs", self.nfs.as_ref().map(|settings| &settings.metrics)),
             (
                 "paging",
                 self.paging.as_ref().map(|settings| &settings.metrics),

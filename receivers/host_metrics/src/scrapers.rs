@@ -6,6 +6,7 @@ mod filesystem;
 mod load;
 mod memory;
 mod network;
+mod nfs;
 mod paging;
 mod process;
 mod processes;
@@ -19,13 +20,14 @@ use crate::emit::Wanted;
 use crate::scraper::{Entry, Scraper};
 
 /// Their names.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 11] = [
     "cpu",
     "disk",
     "filesystem",
     "load",
     "memory",
     "network",
+    "nfs",
     "paging",
     "process",
     "processes",
@@ -41,6 +43,7 @@ pub(crate) fn definitions(scraper: &str) -> &'static [Definition] {
         "load" => load::METRICS,
         "memory" => memory::METRICS,
         "network" => network::METRICS,
+        "nfs" => nfs::METRICS,
         "paging" => paging::METRICS,
         "process" => process::METRICS,
         "processes" => processes::METRICS,
@@ -58,6 +61,7 @@ pub(crate) fn scope(scraper: &str) -> &'static str {
         "load" => "host_metrics/load",
         "memory" => "host_metrics/memory",
         "network" => "host_metrics/network",
+        "nfs" => "host_metrics/nfs",
         "paging" => "host_metrics/paging",
         "process" => "host_metrics/process",
         "processes" => "host_metrics/processes",
@@ -98,6 +102,9 @@ pub(crate) fn all(config: &Scrapers, roots: &Roots) -> Vec<Entry> {
     if let Some(settings) = config.network.as_ref() {
         let scraper = network::NetworkScraper::new(settings, roots);
         add("network", &settings.metrics, Box::new(scraper));
+    }
+    if let Some(settings) = config.nfs.as_ref() {
+        add("nfs", &settings.metrics, Box::new(nfs::Nfs::new(roots)));
     }
     if let Some(settings) = config.paging.as_ref() {
         let scraper = paging::Paging::new(roots);

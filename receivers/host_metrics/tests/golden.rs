@@ -63,7 +63,7 @@ fn masked(text: &str) -> String {
 async fn defaults_of_every_scraper() {
     let text = scraped(
         FIXTURES,
-        "  {cpu: , disk: , filesystem: , load: , memory: , network: , paging: , processes: , system: }",
+        "  {cpu: , disk: , filesystem: , load: , memory: , network: , nfs: , paging: , processes: , system: }",
     )
     .await;
     expect_file!["fixtures/defaults.txt"].assert_eq(&masked(&text));
@@ -262,7 +262,7 @@ fn wrong_settings_are_explained() {
          \x20 disk: {include: {devices: ['('], match_type: regexp}, exclude: {device: [x]}}\n\
          \x20 network: {include: {interfaces: [a], match_type: glob}}\n\
          \x20 process: {exclude: {names: ['('], match_type: regexp}}\n\
-         \x20 nfs:\n\
+         \x20 hardware:\n\
          \x20 pagin:\n",
         expect![[r#"
             config:1:22: receivers::host_metrics: collection_interval must be greater than zero
@@ -272,7 +272,7 @@ fn wrong_settings_are_explained() {
             config:4:67: receivers::host_metrics::scrapers::disk::exclude: unknown field 'device', did you mean 'devices'?
             config:5:52: receivers::host_metrics::scrapers::network::include::match_type: unknown value 'glob' (valid: strict, regexp)
             config:6:31: receivers::host_metrics::scrapers::process::exclude::names[0]: expected a regular expression, found '(': unclosed group
-            config:7:3: receivers::host_metrics::scrapers: the scraper 'nfs' is not in Corten yet; there are cpu, disk, filesystem, load, memory, network, paging, process, processes, system
+            config:7:3: receivers::host_metrics::scrapers: the scraper 'hardware' is not in Corten yet; there are cpu, disk, filesystem, load, memory, network, nfs, paging, process, processes, system
             config:8:3: receivers::host_metrics::scrapers: unknown field 'pagin', did you mean 'paging'?"#]],
     );
 }
