@@ -11,6 +11,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_file_log_receiver::factory(),
         corten_host_metrics_receiver::factory(),
         corten_journald_receiver::factory(),
+        corten_k8s_events_receiver::factory(),
         corten_kubelet_stats_receiver::factory(),
         corten_node_exporter_receiver::factory(),
         corten_otlp_receiver::factory(),

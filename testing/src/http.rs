@@ -146,7 +146,15 @@ pub async fn serve_connection(
                     .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
                     .await?;
                 stream.flush().await?;
-                while let Some(piece) = pieces.recv().await {
+                loop {
+                    // Nothing is asked before the answer is over: what can be read is the end.
+                    let piece = tokio::select! {
+                        piece = pieces.recv() => piece,
+                        _ = stream.read_u8() => return Ok(()),
+                    };
+                    let Some(piece) = piece else {
+                        break;
+                    };
                     let size = format!("{:x}\r\n", piece.len());
                     stream.write_all(size.as_bytes()).await?;
                     stream.write_all(&piece).await?;

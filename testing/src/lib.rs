@@ -3,14 +3,18 @@
 //! [`RecordingSink`] stands where the next component would stand: it keeps what it is given and
 //! answers as scripted. [`conforms`] holds a factory to the contract that every component keeps.
 //! [`eventually`] polls with a deadline, in place of sleeping. [`http_server`] is a peer over HTTP that answers
-//! as the test says.
+//! as the test says, [`Cluster`] such answers for lists and watches of Kubernetes.
 
+mod cluster;
 mod conformance;
+mod extensions;
 mod http;
 mod render;
 mod sink;
 
+pub use cluster::Cluster;
 pub use conformance::{conforms, create, decode};
+pub use extensions::{Disk, Elected, context_with};
 pub use http::{Asked, Reply, http_server, kubeconfig, serve_connection};
 pub use render::render_metrics;
 pub use sink::{Answer, RecordingSink};
