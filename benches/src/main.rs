@@ -8,6 +8,7 @@
 mod agent;
 mod footprint;
 mod forward;
+mod latency;
 mod logs;
 mod otlp;
 mod scrape;
@@ -33,6 +34,8 @@ enum Scenario {
     Footprint(footprint::Args),
     /// OTLP traces in over gRPC, batch, out over gRPC
     Otlp(otlp::Args),
+    /// How long a client waits for an answer, alone and among thousands of others
+    Latency(latency::Args),
     /// Scrapes of the node's metrics
     Scrape(scrape::Args),
     /// A floor of `otlp` in a process of its own: takes gRPC requests and answers them
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Scenario::Logs(args) => logs::run(&args),
         Scenario::Footprint(args) => footprint::run(&args),
         Scenario::Otlp(args) => otlp::run(&args),
+        Scenario::Latency(args) => latency::run(&args),
         Scenario::Scrape(args) => scrape::run(&args),
         Scenario::Echo => otlp::echo(),
         Scenario::Forward(args) => forward::run(&args),

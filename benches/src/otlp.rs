@@ -163,7 +163,7 @@ pub(crate) fn echo() -> anyhow::Result<()> {
 }
 
 /// A gRPC message with spans of about 480 bytes and eight attributes.
-fn message(spans: usize) -> Bytes {
+pub(crate) fn message(spans: usize) -> Bytes {
     let mut traces = TracesBuilder::new();
     traces.resource(|attributes| {
         attributes
@@ -208,6 +208,50 @@ fn count_spans(body: &[u8]) -> u64 {
     Segment::validate(Signal::Traces, message).map_or(0, |segment| segment.items() as u64)
 }
 
+/// A connection to a server that takes traces.
+#[derive(Clone)]
+pub(crate) struct Client {
+    port: u16,
+    sender: hyper::client::conn::http2::SendRequest<Full<Bytes>>,
+}
+
+impl Client {
+    pub(crate) async fn connect(port: u16) -> anyhow::Result<Self> {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(1 << 20)
+            .max_frame_size(64 << 10)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        #[expect(clippy::disallowed_methods, reason = "ends with its runtime")]
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { port, sender })
+    }
+
+    /// Sends a request and waits for its answer, which has to be good.
+    pub(crate) async fn send(&mut self, message: &Bytes) -> anyhow::Result<()> {
+        let port = self.port;
+        let request = http::Request::post(format!(
+            "http://127.0.0.1:{port}/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+        ))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::new(message.clone()))?;
+        let response = self.sender.send_request(request).await?;
+        let status = response.headers().get("grpc-status").cloned();
+        #[expect(clippy::disallowed_methods, reason = "the answer is a few bytes")]
+        let body = response.into_body().collect().await?;
+        let status = body
+            .trailers()
+            .and_then(|trailers| trailers.get("grpc-status").cloned())
+            .or(status)
+            .context("no grpc-status")?;
+        anyhow::ensure!(status == "0", "grpc-status {status:?}");
+        Ok(())
+    }
+}
+
 /// Sends `requests` copies of the message and waits for their answers.
 fn send(port: u16, message: &Bytes, requests: usize, connections: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -217,37 +261,16 @@ fn send(port: u16, message: &Bytes, requests: usize, connections: usize) -> anyh
         let left = Arc::new(AtomicUsize::new(requests));
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..connections {
-            let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-            stream.set_nodelay(true)?;
-            let (sender, connection) =
-                hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-                    .initial_stream_window_size(1 << 20)
-                    .max_frame_size(64 << 10)
-                    .handshake(TokioIo::new(stream))
-                    .await?;
-            #[expect(clippy::disallowed_methods, reason = "ends with its runtime")]
-            tokio::spawn(async move { drop(connection.await) });
+            let client = Client::connect(port).await?;
             for _ in 0..2 {
-                let (mut sender, left, message) = (sender.clone(), Arc::clone(&left), message.clone());
+                let (mut client, left, message) =
+                    (client.clone(), Arc::clone(&left), message.clone());
                 tasks.spawn(async move {
                     while left
                         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
                         .is_ok()
                     {
-                        let request = http::Request::post(format!("http://127.0.0.1:{port}/opentelemetry.proto.collector.trace.v1.TraceService/Export"))
-                            .header("content-type", "application/grpc")
-                            .header("te", "trailers")
-                            .body(Full::new(message.clone()))?;
-                        let response = sender.send_request(request).await?;
-                        let status = response.headers().get("grpc-status").cloned();
-                        #[expect(clippy::disallowed_methods, reason = "the answer is a few bytes")]
-                        let body = response.into_body().collect().await?;
-                        let status = body
-                            .trailers()
-                            .and_then(|trailers| trailers.get("grpc-status").cloned())
-                            .or(status)
-                            .context("no grpc-status")?;
-                        anyhow::ensure!(status == "0", "grpc-status {status:?}");
+                        client.send(&message).await?;
                     }
                     anyhow::Ok(())
                 });
