@@ -250,6 +250,22 @@ impl Scribe {
         });
     }
 
+    /// Waits until this agent leads, where an elector is named.
+    pub async fn leads(&self) {
+        if let Some(leadership) = &self.leadership {
+            let mut leading = leadership.leading();
+            if leading.wait_for(|leading| *leading).await.is_err() {
+                // The elector is gone: nobody leads any more.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Resolves when the receiver is to stop.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
     /// Watches for as long as the receiver runs.
     pub fn watch<T: Object + Sync + 'static>(&self, client: &Arc<ApiClient>, watched: Watched<T>) {
         let Watched {

@@ -12,6 +12,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_host_metrics_receiver::factory(),
         corten_journald_receiver::factory(),
         corten_k8s_events_receiver::factory(),
+        corten_k8s_objects_receiver::factory(),
         corten_kubelet_stats_receiver::factory(),
         corten_node_exporter_receiver::factory(),
         corten_otlp_receiver::factory(),
