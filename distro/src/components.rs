@@ -10,6 +10,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_container_metrics_receiver::factory(),
         corten_file_log_receiver::factory(),
         corten_host_metrics_receiver::factory(),
+        corten_jaeger_receiver::factory(),
         corten_journald_receiver::factory(),
         corten_k8s_events_receiver::factory(),
         corten_k8s_objects_receiver::factory(),
