@@ -13,6 +13,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_jaeger_receiver::factory(),
         corten_journald_receiver::factory(),
         corten_k8s_events_receiver::factory(),
+        corten_k8s_logs_receiver::factory(),
         corten_k8s_objects_receiver::factory(),
         corten_kubelet_stats_receiver::factory(),
         corten_node_exporter_receiver::factory(),
