@@ -69,7 +69,7 @@ impl HttpServer {
             idle_timeout: None,
             keep_alives_enabled: None,
             keepalive: HttpKeepalive::default(),
-            max_connections: 1024,
+            max_connections: 16_384,
             middlewares: Vec::new(),
         }
     }
@@ -233,7 +233,7 @@ impl GrpcServer {
             keepalive: KeepaliveServer::default(),
             auth: Optional::Off,
             include_metadata: false,
-            max_connections: 1024,
+            max_connections: 16_384,
             middlewares: Vec::new(),
         }
     }

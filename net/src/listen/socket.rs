@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use super::Address;
 
@@ -25,6 +25,21 @@ pub(super) enum Socket {
     Unix(UnixListener, PathBuf),
 }
 
+/// Connections that may wait to be accepted: all clients of a node come back within a moment after a restart, and who finds
+/// no place is heard of again only after a second. The kernel takes less where `net.core.somaxconn` says so.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A port whose old connections have not quite ended can be taken again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 impl Socket {
     /// Binds the first candidate that can be bound; the first error when none can.
     pub(super) async fn bind(address: &Address) -> io::Result<Self> {
@@ -33,7 +48,7 @@ impl Socket {
         }
         let mut first = None;
         for candidate in address.resolve().await? {
-            match TcpListener::bind(candidate).await {
+            match listen(candidate) {
                 Ok(listener) => return Ok(Self::Tcp(listener)),
                 // Something listens there: another candidate would only hide it.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
