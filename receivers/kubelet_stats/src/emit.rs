@@ -122,10 +122,10 @@ impl<'a> Emit<'a> {
             .builder
             .metric(definition.name, definition.description, definition.unit);
         let counter = definition.shape == Shape::Counter;
-        let mut points = if counter {
-            metric.sum(Temporality::Cumulative, true)
-        } else {
-            metric.gauge()
+        let mut points = match definition.shape {
+            Shape::Gauge => metric.gauge(),
+            Shape::UpDown => metric.sum(Temporality::Cumulative, false),
+            Shape::Counter => metric.sum(Temporality::Cumulative, true),
         };
         for (attributes, value) in all {
             points.point(|point| {

@@ -5,6 +5,8 @@
 pub(crate) enum Shape {
     /// A present value.
     Gauge,
+    /// A present amount that can be added up.
+    UpDown,
     /// A sum since something began.
     Counter,
 }
@@ -49,6 +51,7 @@ metrics! {
     Gauge false "k8s.container.cpu.node.utilization" "1" "CPU use of the container as a ratio of its node's capacity"
     Gauge false "k8s.container.cpu_limit_utilization" "1" "CPU use of the container as a ratio of its limit"
     Gauge false "k8s.container.cpu_request_utilization" "1" "CPU use of the container as a ratio of its request"
+    UpDown false "k8s.container.ephemeral_storage.usage" "By" "Ephemeral storage that the container takes, by file system"
     Gauge false "k8s.container.memory.node.utilization" "1" "Memory use of the container as a ratio of its node's capacity"
     Gauge false "k8s.container.memory_limit_utilization" "1" "Memory use of the container as a ratio of its limit"
     Gauge false "k8s.container.memory_request_utilization" "1" "Memory use of the container as a ratio of its request"
@@ -56,6 +59,8 @@ metrics! {
     Gauge true "k8s.node.cpu.usage" "{cpu}" "CPUs that the node uses, averaged over the kubelet's sampling window"
     Gauge true "k8s.node.filesystem.available" "By" "Bytes free on the node's root file system"
     Gauge true "k8s.node.filesystem.capacity" "By" "Size of the node's root file system"
+    UpDown false "k8s.node.filesystem.inode.count" "{inode}" "Inodes that the node's root file system has"
+    UpDown false "k8s.node.filesystem.inode.free" "{inode}" "Inodes that are free in the node's root file system"
     Gauge true "k8s.node.filesystem.usage" "By" "Bytes used on the node's root file system"
     Gauge true "k8s.node.memory.available" "By" "Memory that is free for use on the node"
     Gauge true "k8s.node.memory.major_page_faults" "1" "Page faults of the node that had to read"
@@ -65,6 +70,8 @@ metrics! {
     Gauge true "k8s.node.memory.working_set" "By" "Memory of the node that cannot be taken back easily"
     Counter true "k8s.node.network.errors" "1" "Network errors of the node"
     Counter true "k8s.node.network.io" "By" "Network traffic of the node"
+    UpDown false "k8s.node.pid.limit" "{thread}" "Processes and threads that the node may have"
+    UpDown false "k8s.node.pid.usage" "{thread}" "Processes and threads that the node has"
     Counter false "k8s.node.system_container.cpu.time" "s" "CPU time that a system container (kubelet, runtime, pods) has used"
     Gauge false "k8s.node.system_container.cpu.usage" "{cpu}" "CPUs that a system container uses, averaged over the kubelet's sampling window"
     Gauge false "k8s.node.system_container.memory.usage" "By" "Memory of a system container, page cache included"
@@ -90,7 +97,7 @@ metrics! {
     Counter true "k8s.pod.network.errors" "1" "Network errors of the pod"
     Counter true "k8s.pod.network.io" "By" "Network traffic of the pod"
     Counter false "k8s.pod.uptime" "s" "Time since the pod started"
-    Gauge false "k8s.pod.volume.usage" "By" "Bytes that the pod uses in the volume"
+    UpDown false "k8s.pod.volume.usage" "By" "Bytes that the pod uses in the volume"
     Gauge true "k8s.volume.available" "By" "Bytes free in the volume"
     Gauge true "k8s.volume.capacity" "By" "Size of the volume"
     Gauge true "k8s.volume.inodes" "1" "Inodes that the volume's file system has"

@@ -128,6 +128,17 @@ impl<'a> Report<'a> {
         self.cpu(&NODE, node.cpu.as_ref(), Bounds::default());
         self.memory(&NODE, node.memory.as_ref(), Bounds::default());
         self.fs(&NODE, node.fs.as_ref());
+        let fs = node.fs.as_ref();
+        let (inodes, free) = (
+            fs.and_then(|fs| fs.inodes),
+            fs.and_then(|fs| fs.inodes_free),
+        );
+        self.emit.value("k8s.node.filesystem.inode.count", inodes);
+        self.emit.value("k8s.node.filesystem.inode.free", free);
+        if let Some(tasks) = &node.rlimit {
+            self.emit.value("k8s.node.pid.limit", tasks.maxpid);
+            self.emit.value("k8s.node.pid.usage", tasks.curproc);
+        }
         let all = self.config.collect_all_network_interfaces.node;
         self.network(&NODE, node.network.as_ref(), all);
         self.uptime(&NODE);
@@ -185,6 +196,14 @@ impl<'a> Report<'a> {
         self.cpu(&CONTAINER, container.cpu.as_ref(), cpu);
         self.memory(&CONTAINER, container.memory.as_ref(), memory);
         self.fs(&CONTAINER, container.rootfs.as_ref());
+        let parts = [("rootfs", &container.rootfs), ("logs", &container.logs)];
+        let parts = parts.map(|(name, fs)| ([("fs.type", name)], fs));
+        let points = parts.iter().filter_map(|(attributes, fs)| {
+            let used = fs.as_ref()?.used_bytes?;
+            Some((&attributes[..], Number::from(used)))
+        });
+        self.emit
+            .points("k8s.container.ephemeral_storage.usage", points);
         self.uptime(&CONTAINER);
     }
 

@@ -22,6 +22,7 @@ pub(crate) struct Node {
     pub(crate) memory: Option<Memory>,
     pub(crate) network: Option<Network>,
     pub(crate) fs: Option<Fs>,
+    pub(crate) rlimit: Option<Rlimit>,
     pub(crate) system_containers: Option<Vec<Container>>,
 }
 
@@ -56,6 +57,7 @@ pub(crate) struct Container {
     pub(crate) cpu: Option<Cpu>,
     pub(crate) memory: Option<Memory>,
     pub(crate) rootfs: Option<Fs>,
+    pub(crate) logs: Option<Fs>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -104,6 +106,14 @@ pub(crate) struct Fs {
     pub(crate) inodes_free: Option<u64>,
     pub(crate) inodes: Option<u64>,
     pub(crate) inodes_used: Option<u64>,
+}
+
+/// How many tasks there may be, and are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Rlimit {
+    pub(crate) maxpid: Option<u64>,
+    pub(crate) curproc: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

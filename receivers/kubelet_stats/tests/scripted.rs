@@ -27,12 +27,12 @@ const SUMMARY: &str = r#"{
   "memory": {"availableBytes": 6000, "usageBytes": 4000, "workingSetBytes": 3000, "rssBytes": 2000, "pageFaults": 5, "majorPageFaults": 1},
   "network": {"name": "eth0", "rxBytes": 10, "rxErrors": 1, "txBytes": 20, "txErrors": 0,
    "interfaces": [{"name": "eth0", "rxBytes": 10, "rxErrors": 1, "txBytes": 20, "txErrors": 0}, {"name": "eth1", "rxBytes": 7}]},
-  "fs": {"availableBytes": 500, "capacityBytes": 1000, "usedBytes": 500, "inodes": 10}},
+  "fs": {"availableBytes": 500, "capacityBytes": 1000, "usedBytes": 500, "inodes": 10, "inodesFree": 9}, "rlimit": {"maxpid": 4194304, "curproc": 321}},
  "pods": [
   {"podRef": {"name": "web-0", "namespace": "shop", "uid": "u-1"}, "startTime": "2026-01-01T00:00:00Z",
    "containers": [
     {"name": "app", "startTime": "2026-01-01T00:00:00Z", "cpu": {"usageNanoCores": 100000000, "usageCoreNanoSeconds": 1000000000},
-     "memory": {"usageBytes": 536870912, "workingSetBytes": 400}, "rootfs": {"availableBytes": 500, "capacityBytes": 1000, "usedBytes": 40}, "logs": {}},
+     "memory": {"usageBytes": 536870912, "workingSetBytes": 400}, "rootfs": {"availableBytes": 500, "capacityBytes": 1000, "usedBytes": 40}, "logs": {"usedBytes": 3}},
     {"name": "new", "startTime": null}],
    "cpu": {"usageNanoCores": 100000000}, "memory": {"usageBytes": 536870912},
    "network": {"name": "eth0", "rxBytes": 1, "txBytes": 2, "rxErrors": 0, "txErrors": 0},
@@ -174,7 +174,7 @@ async fn what_has_to_be_turned_on() {
          metrics:\n  k8s.container.cpu_limit_utilization: {{enabled: true}}\n  k8s.container.cpu_request_utilization: {{enabled: true}}\n  \
          k8s.container.memory_limit_utilization: {{enabled: true}}\n  k8s.pod.cpu_limit_utilization: {{enabled: true}}\n  \
          k8s.pod.cpu.node.utilization: {{enabled: true}}\n  k8s.pod.memory.node.utilization: {{enabled: true}}\n  \
-         k8s.pod.volume.usage: {{enabled: true}}\n  container.cpu.time: {{enabled: false}}\n"
+         k8s.pod.volume.usage: {{enabled: true}}\n  k8s.container.ephemeral_storage.usage: {{enabled: true}}\n  container.cpu.time: {{enabled: false}}\n"
     ));
     let text = collect(&source).await.unwrap();
     for expected in [
@@ -184,6 +184,7 @@ async fn what_has_to_be_turned_on() {
         "k8s.pod.cpu.node.utilization 0.05",
         "k8s.pod.memory.node.utilization 0.5",
         "k8s.pod.volume.usage 1",
+        r#"k8s.container.ephemeral_storage.usage{fs.type="logs"} 3"#,
         r#"k8s.container.name="app",container.id="c-1""#,
         r#"k8s.volume.name="data",k8s.persistentvolumeclaim.name="data-web-0",k8s.volume.type="persistentVolumeClaim""#,
     ] {
@@ -206,13 +207,15 @@ async fn all_interfaces_and_system_containers_when_they_are_wanted() {
     let address = http_server(|asked| kubelet(&asked)).await;
     let source = source(&format!(
         "auth_type: none\nendpoint: '{address}'\nmetric_groups: [node]\ncollect_all_network_interfaces: {{node: true}}\n\
-         metrics: {{k8s.node.system_container.cpu.time: {{enabled: true}}, k8s.node.uptime: {{enabled: true}}}}"
+         metrics: {{k8s.node.system_container.cpu.time: {{enabled: true}}, k8s.node.uptime: {{enabled: true}}, k8s.node.pid.usage: {{enabled: true}}, k8s.node.filesystem.inode.free: {{enabled: true}}}}"
     ));
     let text = collect(&source).await.unwrap();
     assert!(text.contains(r#"k8s.node.network.io{interface="eth1",direction="receive"} 7"#));
     assert!(!text.contains(r#"interface="eth1",direction="transmit""#));
     assert!(text.contains(r#"k8s.node.system_container.name="kubelet""#));
     assert!(text.contains("k8s.node.system_container.cpu.time 3.0"));
+    assert!(text.contains("k8s.node.pid.usage 321\n"));
+    assert!(text.contains("# k8s.node.filesystem.inode.free: cumulative sum [{inode}]"));
     assert!(text.contains("# k8s.node.uptime: cumulative monotonic sum [s]"));
 }
 
