@@ -12,6 +12,7 @@
 //! - [`Changes`]: what happens to objects, each thing once, for whoever writes it down;
 //! - [`Elector`]: one of many, by a `Lease`;
 //! - [`LogStream`]: the log of a container, through the API server;
+//! - [`parse_quantity`]: `500m`, `128Mi`;
 //! - [`Rule`]: what to add to a ClusterRole when the answer is 403;
 //! - [`object`], [`Anything`]: the few fields of objects that are read. The rest is skipped while parsing.
 
@@ -25,6 +26,7 @@ mod lease;
 mod logs;
 pub mod object;
 mod pods;
+mod quantity;
 mod rbac;
 mod watch;
 
@@ -36,5 +38,6 @@ pub use error::ApiError;
 pub use lease::{Elector, LeaseSettings, Standing};
 pub use logs::{Lines, LogQuery, LogStream, is_idle};
 pub use pods::{Limits, Pods};
+pub use quantity::parse_quantity;
 pub use rbac::Rule;
 pub use watch::{Keep, Selection, Timing, run};

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use corten_component::{BoxError, Context};
-use corten_kubernetes::{ApiClient, ApiConfig, AuthType as ApiAuth, Rule, Surroundings};
+use corten_kubernetes::{
+    ApiClient, ApiConfig, AuthType as ApiAuth, Rule, Surroundings, parse_quantity,
+};
 use corten_runtimes::KubeletClient;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -11,7 +13,6 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::config::{AuthType, Config};
-use crate::quantity;
 use crate::report::Capacity;
 
 /// The most that is read of an answer.
@@ -123,7 +124,7 @@ fn capacity(body: &[u8]) -> Result<Capacity, serde_json::Error> {
     let node: Node = serde_json::from_slice(body)?;
     let of = |what: &str| {
         let capacity = node.status.capacity.as_ref()?;
-        quantity::parse(capacity.get(what)?.as_str()?)
+        parse_quantity(capacity.get(what)?.as_str()?)
     };
     Ok(Capacity {
         cpu: of("cpu"),

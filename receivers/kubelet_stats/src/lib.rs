@@ -14,7 +14,6 @@ mod kubelet;
 mod metadata;
 mod metrics;
 mod pods;
-mod quantity;
 mod receiver;
 mod report;
 mod summary;

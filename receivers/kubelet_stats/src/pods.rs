@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
+use corten_kubernetes::parse_quantity;
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::quantity;
 
 /// How much of something a container may use and was promised.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -168,7 +167,7 @@ fn pod(Item { spec, status, .. }: Item) -> Pod {
 
 fn resources(of: Option<&Requirements>) -> Resources {
     let get = |from: Option<&HashMap<String, Value>>, what: &str| match from?.get(what)? {
-        Value::String(text) => quantity::parse(text),
+        Value::String(text) => parse_quantity(text),
         Value::Number(number) => number.as_f64(),
         _ => None,
     };

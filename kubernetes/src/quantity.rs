@@ -3,8 +3,9 @@
 //! Format: Kubernetes API reference, `Quantity`: a decimal number, then a binary (`Ki`…`Ei`) or decimal
 //! (`n`, `u`, `m`, `k`, `M`…`E`) suffix or an exponent.
 
-/// The number that a quantity stands for. `None` for anything else.
-pub(crate) fn parse(text: &str) -> Option<f64> {
+/// The number that a quantity stands for: CPUs, bytes or pieces. `None` for anything else, and for less than nothing.
+#[must_use]
+pub fn parse_quantity(text: &str) -> Option<f64> {
     let suffix = text
         .find(|c: char| c.is_ascii_alphabetic())
         .unwrap_or(text.len());
@@ -54,17 +55,17 @@ mod tests {
             ("100k", 100_000.0),
             (".5", 0.5),
         ] {
-            assert_eq!(parse(text), Some(value), "{text}");
+            assert_eq!(parse_quantity(text), Some(value), "{text}");
         }
         for text in ["", "m", "1 Mi", "1mi", "-1", "NaN", "inf", "1e999", "1ee3"] {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(parse_quantity(text), None, "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_a_number_or_nothing(text in ".{0,12}") {
-            if let Some(value) = parse(&text) {
+            if let Some(value) = parse_quantity(&text) {
                 prop_assert!(value.is_finite() && value >= 0.0);
             }
         }
