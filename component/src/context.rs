@@ -161,6 +161,17 @@ impl Context {
         self
     }
 
+    /// A context of a part of this component that has a life of its own: with the same surroundings, a name for its
+    /// metrics, and tasks of its own, which whoever asked for it has to end.
+    #[must_use]
+    pub fn part(&self, id: ComponentId) -> Self {
+        Self {
+            id,
+            tasks: Tasks::new(),
+            ..self.clone()
+        }
+    }
+
     /// A context for tests and tools: no extensions, metrics that go nowhere.
     ///
     /// # Panics

@@ -32,10 +32,12 @@
 //! ```
 
 mod attributes;
+mod partition;
 mod retain;
 mod splice;
 
 pub use attributes::{AttributeEdits, NewValue};
+pub use partition::{Whole, partition};
 pub use retain::{retain, retain_metrics};
 
 use bytes::Bytes;

@@ -355,6 +355,24 @@ fn pieces_agree<S: Telemetry>(rope: &Rope<S>, choices: &mut Entropy<'_>) {
         );
     }
 
+    let parts = 1 + choices.below(4);
+    let mut index = 0;
+    let dealt = edit::partition(rope, parts, |_| {
+        index += 1;
+        (index - 1) % parts
+    });
+    assert_eq!(dealt.len(), parts);
+    for (part, piece) in dealt.iter().enumerate() {
+        valid(piece);
+        if S::SIGNAL != Signal::Metrics {
+            let expected = all.iter().skip(part).step_by(parts);
+            let found = S::items(&piece.decode().expect("decodes"));
+            assert!(found.iter().eq(expected), "every record in its place");
+        }
+    }
+    let items: usize = dealt.iter().map(Rope::items).sum();
+    assert_eq!(items, rope.items(), "none lost, none invented");
+
     let count = choices.below(12);
     let mut rest = rope.clone();
     let taken = rest.take_items(count);
