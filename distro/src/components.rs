@@ -12,6 +12,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_host_metrics_receiver::factory(),
         corten_jaeger_receiver::factory(),
         corten_journald_receiver::factory(),
+        corten_k8s_cluster_receiver::factory(),
         corten_k8s_events_receiver::factory(),
         corten_k8s_logs_receiver::factory(),
         corten_k8s_objects_receiver::factory(),

@@ -11,11 +11,19 @@ pub fn parse_quantity(text: &str) -> Option<f64> {
         .unwrap_or(text.len());
     let (number, suffix) = text.split_at_checked(suffix)?;
     let number: f64 = number.parse().ok()?;
-    let scale = match suffix {
+    let value = match suffix {
+        // Divided, which is exact where multiplying by a thousandth is not.
+        "n" => number / 1e9,
+        "u" => number / 1e6,
+        "m" => number / 1e3,
+        suffix => number * scale(suffix)?,
+    };
+    Some(value).filter(|value| value.is_finite() && *value >= 0.0)
+}
+
+fn scale(suffix: &str) -> Option<f64> {
+    Some(match suffix {
         "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
         "k" => 1e3,
         "M" => 1e6,
         "G" => 1e9,
@@ -32,8 +40,7 @@ pub fn parse_quantity(text: &str) -> Option<f64> {
             let exponent = exponent.strip_prefix(['e', 'E'])?;
             10_f64.powi(exponent.parse().ok()?)
         }
-    };
-    Some(number * scale).filter(|value| value.is_finite() && *value >= 0.0)
+    })
 }
 
 #[cfg(test)]
@@ -46,6 +53,8 @@ mod tests {
     fn quantities() {
         for (text, value) in [
             ("500m", 0.5),
+            ("3800m", 3.8),
+            ("250u", 0.00025),
             ("1.5", 1.5),
             ("2", 2.0),
             ("128Mi", 134_217_728.0),
