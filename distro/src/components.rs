@@ -31,6 +31,7 @@ pub(crate) fn all() -> Vec<Factory> {
         // Exporters.
         corten_debug_exporter::factory(),
         corten_file_exporter::factory(),
+        corten_load_balancing_exporter::factory(),
         corten_loki_exporter::factory(),
         corten_nop_exporter::factory(),
         corten_otlp_grpc_exporter::factory(),
