@@ -71,6 +71,9 @@ pub struct LogStream {
     /// How much of the buffer was given out.
     taken: usize,
     longest: usize,
+    /// Whether what follows the last whole line is one at the end. Of a log that is followed it is not: the end may
+    /// be anywhere, and the line comes whole when the log is opened again.
+    rest_is_line: bool,
     over: bool,
 }
 
@@ -100,6 +103,7 @@ impl LogStream {
             buffer: Vec::new(),
             taken: 0,
             longest: longest.max(64),
+            rest_is_line: !query.follow,
             over: false,
         })
     }
@@ -114,7 +118,7 @@ impl LogStream {
         self.taken = 0;
         loop {
             if self.over {
-                if self.buffer.is_empty() {
+                if self.buffer.is_empty() || !self.rest_is_line {
                     return Ok(None);
                 }
                 break;

@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) most_room: u32,
     /// Logs that may be open.
     pub(crate) streams: Semaphore,
+    /// Logs that may be asked for at once: after an absence all want to be opened.
+    pub(crate) opening: Semaphore,
     pub(crate) metrics: Metrics,
     /// Pods of which it was said that they are refused.
     pub(crate) refused: Mutex<std::collections::HashSet<String>>,
@@ -163,8 +165,10 @@ impl Reader {
                 End::Over if !life.running || gone => done = true,
                 End::Over => {
                     self.shared.metrics.reopened("ended");
-                    // Most probably there is news of the container on the way.
-                    drop(timeout(ENDED, self.life.changed()).await);
+                    // Most probably there is news of the container on the way. A log that always ends at once is opened ever
+                    // more seldom.
+                    let pause = self.pause(&mut failures).max(ENDED);
+                    drop(timeout(pause, self.life.changed()).await);
                 }
                 End::Idle => {
                     self.shared.metrics.reopened("idle");
@@ -209,11 +213,16 @@ impl Reader {
                 "the log of {namespace}/{pod}/{container} breaks off: {error}; it is opened again"
             );
         }
+        self.pause(failures)
+    }
+
+    /// The pause before the next attempt: growing, and half of it left to chance.
+    fn pause(&self, failures: &mut u32) -> Duration {
         let (first, longest) = PAUSES;
         let step = first.saturating_mul(1 << (*failures).min(6)).min(longest);
         *failures += 1;
         // Every `RandomState` has keys of its own, which is all the chance that is needed.
-        let chance = RandomState::new().hash_one(uid) % 1024;
+        let chance = RandomState::new().hash_one(&self.target.uid) % 1024;
         step / 2 + (step / 2).mul_f64(f64::from(u16::try_from(chance).unwrap_or(0)) / 1024.0)
     }
 
@@ -259,7 +268,10 @@ impl Reader {
         let _permit = shared.streams.acquire().await;
         let mut replay = self.window.replay();
         self.cut = None;
-        let opened = LogStream::open(&shared.client, query, shared.longest_line).await;
+        let opened = {
+            let _permit = shared.opening.acquire().await;
+            LogStream::open(&shared.client, query, shared.longest_line).await
+        };
         let mut stream = match opened {
             Ok(stream) => stream,
             Err(error) => return End::Failed(error),

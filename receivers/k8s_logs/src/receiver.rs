@@ -24,6 +24,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 const SAVE: Duration = Duration::from_secs(1);
 /// Batches that wait for the shipper.
 const OUTBOX: usize = 64;
+/// Logs that are asked for at once.
+const OPENING: usize = 16;
 
 /// Reads logs through the API server.
 pub(crate) struct K8sLogs {
@@ -137,6 +139,7 @@ impl Component for K8sLogs {
             room: Arc::new(Semaphore::new(usize::try_from(most_room).unwrap_or(1))),
             most_room,
             streams: Semaphore::new(config.max_concurrent_streams.min(Semaphore::MAX_PERMITS)),
+            opening: Semaphore::new(OPENING),
             metrics: Metrics::new(&self.cx),
             refused: Mutex::default(),
             longest_line: config.max_log_size.as_usize(),

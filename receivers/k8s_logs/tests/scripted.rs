@@ -413,6 +413,31 @@ async fn what_is_wanted_is_chosen_and_old_logs_may_be_begun_at_their_end() {
 }
 
 #[tokio::test]
+async fn a_line_that_is_cut_by_the_end_of_a_stream_comes_whole() {
+    let play = Play::new().await;
+    play.pod("a", 0, true);
+    let receiver = play.start("").await;
+    until("it follows", || play.following("a") == 1).await;
+    let entry = (BEGIN + 1, "a whole line".to_owned());
+    {
+        let mut logs = play.logs.lock();
+        let log = logs.get_mut("a").unwrap();
+        let text = line(&entry);
+        log.following[0]
+            .try_send(text[..text.len() - 6].to_vec())
+            .unwrap();
+        log.following.clear();
+        log.lines.push(entry);
+    }
+    play.sink.wait_for_items(1).await;
+    until("it follows", || play.following("a") == 1).await;
+    play.write("a", 2, "the next");
+    play.sink.wait_for_items(2).await;
+    assert_eq!(play.told("a"), ["a whole line", "the next"]);
+    receiver.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_line_that_is_too_long_comes_in_pieces_once() {
     let play = Play::new().await;
     play.pod("a", 0, true);
