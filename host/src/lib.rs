@@ -30,6 +30,8 @@ mod error;
 pub mod families;
 mod file;
 pub mod filesystems;
+pub mod generic_netlink;
+pub mod link_modes;
 pub mod links;
 pub mod loadavg;
 pub mod meminfo;

@@ -35,6 +35,10 @@ pub struct Link<'a> {
     pub mode: Option<u8>,
     /// What somebody calls it.
     pub alias: Cow<'a, str>,
+    /// What else it is called.
+    pub alternatives: Vec<Cow<'a, str>>,
+    /// What makes interfaces like it (`ifb`, `veth`, `bridge`); empty for hardware.
+    pub maker: Cow<'a, str>,
     /// Its group.
     pub group: Option<u32>,
     /// Whether there is a carrier.
@@ -131,7 +135,7 @@ fn parse(message: &[u8]) -> Option<Link<'_>> {
     };
     let [changes, up, down] = &mut link.carrier_changes;
     for (kind, content) in attributes(message.get(16..)?) {
-        let text = || valid(content.strip_suffix(b"\0").unwrap_or(content));
+        let text = || terminated(content);
         match kind {
             1 => link.address = content,
             2 => link.broadcast = content,
@@ -141,6 +145,12 @@ fn parse(message: &[u8]) -> Option<Link<'_>> {
             13 => link.queue = number32(content, 0),
             16 => link.state = content.first().copied(),
             17 => link.mode = content.first().copied(),
+            18 => {
+                let maker = attributes(content).find(|(kind, _)| *kind == 1);
+                if let Some((_, name)) = maker {
+                    link.maker = terminated(name);
+                }
+            }
             20 => link.alias = text(),
             23 => {
                 for (at, counter) in link.statistics.iter_mut().enumerate() {
@@ -152,10 +162,21 @@ fn parse(message: &[u8]) -> Option<Link<'_>> {
             35 => *changes = number32(content, 0),
             47 => *up = number32(content, 0),
             48 => *down = number32(content, 0),
+            // A list of properties, of which names are the only kind so far.
+            52 => {
+                let names = attributes(content).filter(|(kind, _)| *kind == 53);
+                link.alternatives
+                    .extend(names.map(|(_, name)| terminated(name)));
+            }
             _ => {}
         }
     }
     Some(link)
+}
+
+/// Text that a zero ends.
+fn terminated(text: &[u8]) -> Cow<'_, str> {
+    valid(text.strip_suffix(b"\0").unwrap_or(text))
 }
 
 /// An address that an interface has.
@@ -248,11 +269,17 @@ mod tests {
         message.extend(attribute(1, &[0, 0x1a, 0xff]));
         message.extend(attribute(16, &[6]));
         message.extend(attribute(47, &3u32.to_ne_bytes()));
+        message.extend(attribute(18, &attribute(1, b"veth\0")));
+        // The kernel marks attributes that hold others.
+        let names = [attribute(53, b"lan0\0"), attribute(53, b"enp9s0\0")].concat();
+        message.extend(attribute(52 | 0x8000, &names));
         let link = parse(&message).unwrap();
         assert_eq!(
             (&*link.name, link.index, link.link, link.kind),
             ("eth7", 7, 7, 772)
         );
+        assert_eq!(link.maker, "veth");
+        assert_eq!(link.alternatives, ["lan0", "enp9s0"]);
         assert!(link.is_up() && link.is_dormant());
         assert_eq!(link.state_name(), "up");
         assert_eq!(link.carrier_changes, [None, Some(3), None]);

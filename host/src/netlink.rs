@@ -1,4 +1,5 @@
-//! Asking the kernel's network for lists: `NETLINK_ROUTE` (rtnetlink(7)).
+//! Asking the kernel for lists: `NETLINK_ROUTE` (rtnetlink(7)) and generic netlink, on which
+//! `crate::generic_netlink` builds.
 //!
 //! A request for a dump is answered with messages of one type, each a fixed head and attributes.
 //! Only what is asked for here is taken apart; bytes that make no sense end the list.
@@ -8,7 +9,8 @@ use std::path::Path;
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto,
+    socket_with,
 };
 
 use crate::HostError;
@@ -25,7 +27,9 @@ pub const QDISCS: u16 = 38;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 /// `NLM_F_REQUEST | NLM_F_DUMP`
-const DUMP: u16 = 0x301;
+pub(crate) const DUMP: u16 = 0x301;
+/// `NLM_F_REQUEST | NLM_F_ACK`: the answer to a request for one thing ends with an error that is none.
+pub(crate) const ACKNOWLEDGED: u16 = 0x5;
 /// Bytes of a message's own head.
 const HEAD: usize = 16;
 
@@ -36,16 +40,25 @@ const HEAD: usize = 16;
 ///
 /// The kernel refuses, or has no such list.
 pub fn dump(request: u16, head: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), HostError> {
-    ask(request, head, show).map_err(|source| HostError::read(Path::new("netlink"), source))
+    // `NETLINK_ROUTE` is the protocol 0.
+    ask(None, request, DUMP, head, show)
+        .map_err(|source| HostError::read(Path::new("netlink"), source))
 }
 
-fn ask(request: u16, head: &[u8], show: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+/// Sends one request over a socket of its own and shows the answers, without their netlink heads.
+/// `flags` has to make the kernel end its answer: [`DUMP`] or [`ACKNOWLEDGED`].
+pub(crate) fn ask(
+    protocol: Option<Protocol>,
+    request: u16,
+    flags: u16,
+    head: &[u8],
+    show: &mut dyn FnMut(&[u8]),
+) -> io::Result<()> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
         SocketFlags::CLOEXEC,
-        // `NETLINK_ROUTE` is the protocol 0.
-        None,
+        protocol,
     )?;
     let kernel = SocketAddrNetlink::new(0, 0);
     bind(&socket, &kernel)?;
@@ -53,7 +66,7 @@ fn ask(request: u16, head: &[u8], show: &mut dyn FnMut(&[u8])) -> io::Result<()>
     let mut message = Vec::with_capacity(HEAD + head.len());
     message.extend_from_slice(&length.to_ne_bytes());
     message.extend_from_slice(&request.to_ne_bytes());
-    message.extend_from_slice(&DUMP.to_ne_bytes());
+    message.extend_from_slice(&flags.to_ne_bytes());
     // The number of the request, and the sender, whom the kernel fills in.
     message.extend_from_slice(&1u32.to_ne_bytes());
     message.extend_from_slice(&0u32.to_ne_bytes());
@@ -80,6 +93,9 @@ fn messages(mut answer: &[u8], show: &mut dyn FnMut(&[u8])) -> io::Result<bool> 
             NLMSG_DONE => return Ok(true),
             NLMSG_ERROR => {
                 let code = number32(body, 0).unwrap_or(0).cast_signed();
+                if code == 0 {
+                    return Ok(true);
+                }
                 return Err(io::Error::from_raw_os_error(code.saturating_neg()));
             }
             _ => show(body),
@@ -190,6 +206,8 @@ mod tests {
             messages(&refused, &mut |_| {}).unwrap_err().raw_os_error(),
             Some(1)
         );
+        // An acknowledgement ends it too.
+        assert!(messages(&message(NLMSG_ERROR, &[0; 4]), &mut |_| {}).unwrap());
         // A length that leads nowhere ends the list.
         assert!(messages(&[255; 20], &mut |_| {}).unwrap());
         assert!(messages(&[0; 20], &mut |_| {}).unwrap());

@@ -19,6 +19,7 @@ mod drbd;
 mod drm;
 mod edac;
 mod entropy;
+mod ethtool;
 mod fibrechannel;
 mod filefd;
 mod filesystem;
@@ -99,6 +100,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("drm", drm::make, false),
     ("edac", edac::make, true),
     ("entropy", entropy::make, true),
+    ("ethtool", ethtool::make, false),
     ("fibrechannel", fibrechannel::make, true),
     ("filefd", filefd::make, true),
     ("filesystem", filesystem::make, true),
@@ -176,6 +178,7 @@ pub(crate) const NAMES: &[&str] = &[
     "drm",
     "edac",
     "entropy",
+    "ethtool",
     "fibrechannel",
     "filefd",
     "filesystem",
@@ -235,10 +238,6 @@ pub(crate) const NAMES: &[&str] = &[
 
 /// Collectors of node_exporter for Linux that are not here, and why.
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
-    (
-        "ethtool",
-        "drivers tell their counters by an ioctl that safe Rust has no function for; 'netdev' and 'netclass' have what netlink tells",
-    ),
     (
         "ntp",
         "node_exporter has deprecated it; 'timex' has what the kernel knows of the clock",

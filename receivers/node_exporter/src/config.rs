@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) cpu: Cpu,
     /// The collector `diskstats`.
     pub(crate) diskstats: Devices,
+    /// The collector `ethtool`.
+    pub(crate) ethtool: Ethtool,
     /// The collector `filesystem`.
     pub(crate) filesystem: Filesystem,
     /// The collector `hwmon`.
@@ -132,6 +134,29 @@ pub(crate) struct Devices {
     pub(crate) device_exclude: Option<Regex>,
     /// Only devices that match are reported. Cannot be set together with `device_exclude`.
     pub(crate) device_include: Option<Regex>,
+}
+
+/// Settings of the collector `ethtool`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Ethtool {
+    /// Interfaces that match are left out. An expression matches anywhere in a name unless it is
+    /// anchored with `^` and `$`.
+    pub(crate) device_exclude: Option<Regex>,
+    /// Only interfaces that match are reported. Cannot be set together with `device_exclude`.
+    pub(crate) device_include: Option<Regex>,
+    /// Only counters whose names match are reported.
+    pub(crate) metrics_include: Regex,
+}
+
+impl Default for Ethtool {
+    fn default() -> Self {
+        Self {
+            device_exclude: None,
+            device_include: None,
+            metrics_include: constant(".*"),
+        }
+    }
 }
 
 /// Settings of the collector `qdisc`.
@@ -284,7 +309,8 @@ pub(crate) struct Netclass {
     pub(crate) ignored_devices: Regex,
     /// Whether the speed of interfaces that do not know theirs is left out, and not -125000.
     pub(crate) ignore_invalid_speed: bool,
-    /// Accepted for files written for node_exporter; only `false`, its default, is there.
+    /// Adds `node_network_altnames_info`: the other names of the interfaces. Whatever this says, the kernel is asked
+    /// with netlink where that costs less than reading files.
     pub(crate) netlink: bool,
 }
 
@@ -490,6 +516,7 @@ impl Default for Config {
             bcache: Bcache::default(),
             cpu: Cpu::default(),
             diskstats: Devices::default(),
+            ethtool: Ethtool::default(),
             filesystem: Filesystem::default(),
             hwmon: Hwmon::default(),
             interrupts: Interrupts::default(),
@@ -649,11 +676,11 @@ impl Check for Config {
             ("device_exclude", self.netdev.device_exclude.is_some()),
             ("device_include", self.netdev.device_include.is_some()),
         );
-        if self.netclass.netlink {
-            at.section("netclass")
-                .field("netlink")
-                .error("is not in Corten yet, set it to false");
-        }
+        exclusive(
+            &mut at.section("ethtool"),
+            ("device_exclude", self.ethtool.device_exclude.is_some()),
+            ("device_include", self.ethtool.device_include.is_some()),
+        );
         self.qdisc.check(&mut at.section("qdisc"));
     }
 }

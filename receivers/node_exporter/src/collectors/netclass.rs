@@ -25,6 +25,7 @@ pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
         ignore_invalid_speed: config.netclass.ignore_invalid_speed,
         net: Attributes::new(folder),
         path: String::new(),
+        alternatives: config.netclass.netlink,
     })
 }
 
@@ -33,6 +34,8 @@ struct Netclass {
     ignore_invalid_speed: bool,
     net: Attributes,
     path: String,
+    /// Whether the other names of interfaces are told.
+    alternatives: bool,
     /// Whether the folder is the kernel's own.
     is_own: bool,
     /// What netlink has told of each interface, by its name.
@@ -53,6 +56,7 @@ struct Told {
     address: String,
     broadcast: String,
     alias: String,
+    alternatives: Vec<String>,
     state: &'static str,
     /// What the files say whose content changes only with number or address.
     lasting: [Option<Option<f64>>; LASTING.len()],
@@ -107,6 +111,9 @@ impl Told {
         links::write_address(link.broadcast, &mut self.broadcast);
         if self.alias != link.alias {
             self.alias = link.alias.clone().into_owned();
+        }
+        if self.alternatives != link.alternatives {
+            self.alternatives = link.alternatives.iter().map(ToString::to_string).collect();
         }
         self.state = link.state_name();
     }
@@ -351,6 +358,16 @@ impl Collector for Netclass {
                     (megabits * 1_000_000.0 / 8.0).trunc(),
                 );
             }
+            let alternatives = self.told.get(device).filter(|_| told && self.alternatives);
+            for name in alternatives.map_or(&[][..], |told| &told.alternatives) {
+                emit.put(
+                    Gauge,
+                    "node_network_altnames_info",
+                    "Other names of each interface: always 1.",
+                    &[("altname", name), ("device", device)],
+                    1.0,
+                );
+            }
             let operstate = self.text(device, "operstate", told);
             let up = if operstate == "up" { 1.0 } else { 0.0 };
             emit.put(
@@ -408,6 +425,7 @@ mod tests {
                 ignore_invalid_speed: false,
                 net: Attributes::new(folder),
                 path: String::new(),
+                alternatives: false,
             }
         };
         let (mut own, mut files) = (collector(true), collector(false));
