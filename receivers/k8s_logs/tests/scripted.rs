@@ -413,6 +413,41 @@ async fn what_is_wanted_is_chosen_and_old_logs_may_be_begun_at_their_end() {
 }
 
 #[tokio::test]
+async fn a_full_node_is_read_whole_through_storms_of_cuts() {
+    let play = Play::new().await;
+    let pods: Vec<String> = (0..110).map(|number| format!("p{number:03}")).collect();
+    for pod in &pods {
+        play.pod(pod, 0, true);
+        for number in 0..20 {
+            play.write(pod, number, &format!("line {number}"));
+        }
+    }
+    let receiver = play.start("").await;
+    play.sink.wait_for_items(110 * 20).await;
+    for round in 1..4 {
+        for log in play.logs.lock().values_mut() {
+            log.following.clear();
+        }
+        for pod in &pods {
+            for number in 0..20 {
+                play.write(
+                    pod,
+                    round * SECOND / 2 + number,
+                    &format!("line {}", round * 20 + number),
+                );
+            }
+        }
+        let items = usize::try_from(round + 1).unwrap() * 110 * 20;
+        until("all lines", || play.sink.items() >= items).await;
+    }
+    let expected: Vec<String> = (0..80).map(|number| format!("line {number}")).collect();
+    for pod in &pods {
+        assert_eq!(play.told(pod), expected, "{pod}");
+    }
+    receiver.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_line_that_is_cut_by_the_end_of_a_stream_comes_whole() {
     let play = Play::new().await;
     play.pod("a", 0, true);
