@@ -42,7 +42,8 @@ pub(crate) async fn follow(resolver: Resolver, balancer: Arc<Balancer>) {
         }
     }
     if let Some(k8s) = resolver.k8s.as_ref() {
-        follow_service(k8s, &balancer).await;
+        let client = ApiClient::new(ApiConfig::default(), Surroundings::of_pod());
+        follow_service(k8s, &client, &balancer).await;
     }
 }
 
@@ -93,7 +94,7 @@ async fn change(balancer: &Balancer, resolver: &'static str, names: Vec<String>)
 }
 
 /// Watches the service's `EndpointSlice`s.
-async fn follow_service(k8s: &K8s, balancer: &Balancer) {
+pub(crate) async fn follow_service(k8s: &K8s, client: &ApiClient, balancer: &Balancer) {
     let (name, namespace) = match k8s.service.split_once('.') {
         Some((name, namespace)) => (name, namespace.to_owned()),
         None => {
@@ -111,11 +112,10 @@ async fn follow_service(k8s: &K8s, balancer: &Balancer) {
         labels: format!("kubernetes.io/service-name={name}"),
         ..Selection::all(&path)
     };
-    let client = ApiClient::new(ApiConfig::default(), Surroundings::of_pod());
     let (told, mut names) = watch::channel(Vec::new());
     let mut slices = Slices::new(k8s.ports.clone(), told);
     let watching =
-        corten_kubernetes::run::<Slice, _>(&client, &selection, &mut slices, Timing::default());
+        corten_kubernetes::run::<Slice, _>(client, &selection, &mut slices, Timing::default());
     let following = async {
         while names.changed().await.is_ok() {
             let now = names.borrow_and_update().clone();

@@ -9,18 +9,20 @@ use corten_component::{
     Batch, Component, Consumer, Context, GrpcCode, Kind, Signal, Status as Outcome,
 };
 use corten_config::settings::GrpcServer;
+use corten_kubernetes::{ApiClient, ApiConfig, AuthType, Surroundings};
 use corten_net::body::{Body, Limits};
 use corten_net::grpc::{self, Status};
 use corten_net::listen::{Listener, Listeners, handler};
 use corten_pdata::build::{LogsBuilder, MetricsBuilder, TracesBuilder};
 use corten_pdata::{Data, Metrics, Traces};
-use corten_testing::eventually;
+use corten_testing::{Cluster, Reply, eventually, http_server};
 use http::{Method, Request};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
-use crate::config::{Config, RoutingKey};
+use crate::config::{Config, K8s, RoutingKey};
 use crate::exporter::LoadBalancing;
+use crate::resolver;
 use crate::ring::Ring;
 use crate::route::Router;
 
@@ -316,6 +318,64 @@ async fn a_name_is_looked_up() {
     let exporter = start("resolver: {dns: {hostname: no-such-host.invalid}}").await;
     let refused = exporter.consume(batch(0, 10)).await.unwrap_err();
     assert!(refused.is_retryable());
+    exporter.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_pods_of_a_service_are_followed() {
+    const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/monitoring/endpointslices";
+    let [a, b, _] = &three().await;
+    let port = |backend: &Backend| backend.listener.local_addr().unwrap().port();
+    let ready = |is: bool| {
+        serde_json::json!({"metadata": {"name": "gateway-x"}, "endpoints": [
+            {"addresses": ["127.0.0.1"], "conditions": {"ready": is}}]})
+    };
+    let cluster = Cluster::new().with(SLICES);
+    cluster.put(SLICES, ready(true));
+    let server = cluster.clone();
+    let address = http_server(move |asked| {
+        assert_eq!(
+            asked.parameter("labelSelector"),
+            "kubernetes.io%2Fservice-name%3Dgateway"
+        );
+        let missing = || Reply::Whole(404, "{}".to_owned());
+        server.answer(&asked).unwrap_or_else(missing)
+    })
+    .await;
+    let anybody = ApiConfig {
+        auth_type: AuthType::None,
+        ..ApiConfig::default()
+    };
+    let around = Surroundings {
+        server: Some(format!("http://{address}")),
+        service_account: "/nonexistent".into(),
+    };
+    let client = ApiClient::new(anybody, around);
+    // The resolver's own client is a pod's; the ring it finds is put in place of this one.
+    let exporter = start(&settings(&[a])).await;
+    let k8s = K8s {
+        service: "gateway.monitoring".to_owned(),
+        ports: vec![port(a), port(b)],
+        ..K8s::default()
+    };
+    let trial = async {
+        eventually("both ports", SOON, || async {
+            exporter.consume(batch(0, 100)).await.unwrap();
+            (!a.spans().is_empty() && !b.spans().is_empty()).then_some(())
+        })
+        .await;
+        // Nobody is ready: whoever was there last stays, rather than nobody.
+        cluster.put(SLICES, ready(false));
+        cluster.delete(SLICES, "gateway-x");
+        for n in 1..50 {
+            exporter.consume(batch(n * 100, 100)).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = resolver::follow_service(&k8s, &client, &exporter.balancer) => panic!("it ended"),
+        () = trial => {}
+    }
+    have(&[a, b], 15_000).await;
     exporter.shutdown().await.unwrap();
 }
 
