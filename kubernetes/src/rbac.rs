@@ -26,6 +26,22 @@ impl Rule {
         }
     }
 
+    /// The rule for listing and watching a collection, by its path.
+    #[must_use]
+    pub fn to_watch(collection: &str) -> Self {
+        // `/api/v1/…`, `/apis/{group}/{version}/…`, with `namespaces/{name}/` before the resource or without.
+        let mut parts = collection.trim_start_matches('/').split('/');
+        let group = match parts.next() {
+            Some("apis") => parts.next().unwrap_or_default(),
+            _ => "",
+        };
+        Self {
+            group: group.to_owned(),
+            resource: parts.next_back().unwrap_or_default().to_owned(),
+            verbs: &["list", "watch"],
+        }
+    }
+
     /// What a person should do about `error`, when it is that this rule is missing; empty otherwise. To be
     /// put behind the error's own text.
     #[must_use]
@@ -53,6 +69,24 @@ impl fmt::Display for Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_collection_names_its_rule() {
+        for (path, group, resource) in [
+            ("/api/v1/pods", "", "pods"),
+            ("/api/v1/namespaces/shop/events", "", "events"),
+            (
+                "/apis/apps/v1/namespaces/shop/deployments",
+                "apps",
+                "deployments",
+            ),
+            ("/apis/batch/v1/jobs", "batch", "jobs"),
+            ("", "", ""),
+        ] {
+            let rule = Rule::to_watch(path);
+            assert_eq!((&*rule.group, &*rule.resource), (group, resource), "{path}");
+        }
+    }
 
     #[test]
     fn only_403_is_answered_with_a_rule() {

@@ -9,6 +9,7 @@ use crate::backoff::Backoff;
 use crate::client::ApiClient;
 use crate::error::ApiError;
 use crate::object::{Metadata, Object};
+use crate::rbac::Rule;
 
 /// The most one page of a list may have, in bytes.
 const PAGE: usize = 64 << 20;
@@ -194,7 +195,8 @@ pub async fn run<T: Object, K: Keep<T>>(
             Ok(()) => {}
             Err(error) => {
                 if !failing {
-                    tracing::warn!(%error, "the API server is not to be had; what was known last still stands");
+                    let remedy = Rule::to_watch(&selection.path).remedy(&error);
+                    tracing::warn!("{error}{remedy}; what was known last still stands");
                     failing = true;
                 }
                 if heard {
