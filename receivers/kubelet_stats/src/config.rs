@@ -12,6 +12,7 @@ use corten_runtimes::KubeletAccess;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::claims::Claims;
 use crate::metrics;
 
 /// Settings of the `kubelet_stats` receiver.
@@ -52,7 +53,7 @@ pub(crate) struct Config {
     pub(crate) extra_metadata_labels: Vec<Label>,
     /// What is reported. `volume` is not, unless it is named.
     pub(crate) metric_groups: Vec<Group>,
-    /// How the API server is reached, for the capacity of `node`.
+    /// How the API server is reached, for the capacity of `node` and the volumes behind claims.
     pub(crate) k8s_api_config: Option<ApiConfig>,
     /// The node's name, `${env:K8S_NODE_NAME}`: for the metrics that compare use with the node's capacity.
     pub(crate) node: String,
@@ -305,9 +306,9 @@ impl Check for Config {
                 unknown("resource attribute", name, all(), at);
             }
         }
-        if self.k8s_api_config.is_some() && !self.needs_capacity() {
+        if self.k8s_api_config.is_some() && !self.needs_capacity() && !Claims::wanted(self) {
             at.field("k8s_api_config").warning(
-                "is not used: Corten asks the API server for the node's capacity alone, not for the volumes behind claims",
+                "is not used: the API server is asked for the node's capacity, and for the volumes behind claims with the group volume and the label k8s.volume.type",
             );
         }
     }

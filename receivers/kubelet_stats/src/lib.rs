@@ -3,11 +3,12 @@
 //!
 //! The kubelet's `/stats/summary` has everything that is measured; `/pods` is asked only for what was
 //! chosen that needs it (ids of containers, types of volumes, utilisation of limits and requests), and the
-//! API server only for the node's capacity. Nothing is asked until somebody collects: the receiver is a
+//! API server only for the node's capacity and the volumes behind claims. Nothing is asked until somebody collects: the receiver is a
 //! [`Source`](corten_component::Source).
 //!
 //! [`metrics`] alone knows names, units and which metrics are reported unless the user says otherwise.
 
+mod claims;
 mod config;
 mod emit;
 mod kubelet;

@@ -187,8 +187,13 @@ fn volume_attributes(
 ) -> Option<(String, Vec<(&'static str, String)>)> {
     let name = volume.get("name")?.as_str()?.to_owned();
     let (kind, source) = volume.iter().find(|(key, _)| *key != "name")?;
-    let mut all = vec![("k8s.volume.type", kind.clone())];
-    let details: &[(&'static str, &str)] = match kind.as_str() {
+    Some((name, source_attributes(kind, source)))
+}
+
+/// What a volume's source says: its kind, and more of some.
+pub(crate) fn source_attributes(kind: &str, source: &Value) -> Vec<(&'static str, String)> {
+    let mut all = vec![("k8s.volume.type", kind.to_owned())];
+    let details: &[(&'static str, &str)] = match kind {
         "awsElasticBlockStore" => &[
             ("aws.volume.id", "volumeID"),
             ("fs.type", "fsType"),
@@ -212,7 +217,7 @@ fn volume_attributes(
             _ => {}
         }
     }
-    Some((name, all))
+    all
 }
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ use corten_component::{
 use corten_pdata::Data;
 use parking_lot::Mutex;
 
+use crate::claims::Claims;
 use crate::config::Config;
 use crate::emit::Wanted;
 use crate::kubelet::{Kubelet, NodeCapacity};
 use crate::pods;
-use crate::report::{Known, report};
+use crate::report::{Known, claims, report};
 use crate::summary::Summary;
 
 pub(crate) struct KubeletStats {
@@ -27,6 +28,7 @@ struct Stats {
     wanted: Wanted,
     kubelet: Kubelet,
     capacity: Option<NodeCapacity>,
+    claims: Option<Claims>,
     health: HealthHandle,
     /// Bytes of the last collection.
     expected: AtomicUsize,
@@ -41,6 +43,7 @@ impl KubeletStats {
                 wanted: Wanted::new(&config),
                 kubelet: Kubelet::new(&cx, &config)?,
                 capacity: NodeCapacity::new(&config),
+                claims: Claims::new(&config),
                 health: cx.health().clone(),
                 expected: AtomicUsize::new(0),
                 missing: Mutex::new(None),
@@ -76,19 +79,27 @@ impl Stats {
         })
     }
 
-    async fn known(&self) -> Known {
-        let (pods, capacity) = tokio::join!(self.pods(), async {
+    /// The statistics, and what is known beside them. What cannot be had of that is said once.
+    async fn ask(&self) -> Result<(Summary, Known), BoxError> {
+        let capacity = async {
             match &self.capacity {
                 Some(capacity) => capacity.get().await,
                 None => Default::default(),
             }
-        });
+        };
+        let (summary, pods, capacity) = tokio::join!(self.summary(), self.pods(), capacity);
+        let summary = summary?;
         let (capacity, no_capacity) = capacity;
         let (pods, no_pods) = match pods {
             Ok(pods) => (pods, None),
             Err(error) => (pods::Pods::default(), Some(error)),
         };
-        let missing = no_pods.or(no_capacity).map(|error| error.to_string());
+        let (claims, no_claims) = match &self.claims {
+            Some(known) => known.get(claims(&summary)).await,
+            None => Default::default(),
+        };
+        let missing = no_pods.or(no_capacity).or(no_claims);
+        let missing = missing.map(|error| error.to_string());
         let mut told = self.missing.lock();
         if let Some(missing) = &missing
             && told.is_none()
@@ -96,7 +107,12 @@ impl Stats {
             tracing::warn!("{missing}; what depends on it is not reported");
         }
         *told = missing;
-        Known { pods, capacity }
+        let known = Known {
+            pods,
+            capacity,
+            claims,
+        };
+        Ok((summary, known))
     }
 }
 
@@ -107,11 +123,10 @@ impl Source for Stats {
     }
 
     async fn collect(&self, request: &CollectRequest) -> Result<Data, BoxError> {
-        let asking = async { tokio::join!(self.summary(), self.known()) };
-        let answers = tokio::time::timeout_at(request.deadline.into(), asking).await;
+        let answers = tokio::time::timeout_at(request.deadline.into(), self.ask()).await;
         let (summary, known) = match answers {
-            Ok((Ok(summary), known)) => (summary, known),
-            Ok((Err(error), _)) => {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(error)) => {
                 self.health.failing(error.to_string());
                 return Err(error);
             }

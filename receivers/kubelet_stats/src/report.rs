@@ -1,9 +1,12 @@
 //! From what the kubelet says to metrics.
 
+use std::collections::{HashMap, HashSet};
+
 use corten_component::CollectRequest;
 use corten_pdata::Metrics;
 use corten_pdata::build::MetricsBuilder;
 
+use crate::claims::{Attributes, Claim};
 use crate::config::{Config, Group, Label};
 use crate::emit::{Emit, Number, Wanted};
 use crate::pods::{self, Bounds, Pods, Resources};
@@ -21,6 +24,7 @@ pub(crate) struct Capacity {
 pub(crate) struct Known {
     pub(crate) pods: Pods,
     pub(crate) capacity: Capacity,
+    pub(crate) claims: HashMap<Claim, Attributes>,
 }
 
 /// The names of the metrics of one kind of thing.
@@ -111,6 +115,16 @@ pub(crate) fn report(
         }
     }
     builder.finish()
+}
+
+/// The claims of all pods.
+pub(crate) fn claims(summary: &Summary) -> HashSet<Claim> {
+    let pods = summary.pods.iter().flatten();
+    let volumes = pods.flat_map(|pod| pod.volumes.iter().flatten());
+    let claims = volumes.filter_map(|volume| volume.pvc_ref.as_ref());
+    claims
+        .map(|claim| (claim.namespace.clone(), claim.name.clone()))
+        .collect()
 }
 
 struct Report<'a> {
@@ -222,6 +236,12 @@ impl<'a> Report<'a> {
                         .contains(&Label::VolumeType)
                 })
                 .and_then(|pod| pod.volumes.get(&volume.name));
+            // What is behind a claim says more than that it is one.
+            let claim = volume.pvc_ref.as_ref().and_then(|claim| {
+                let claim = (claim.namespace.clone(), claim.name.clone());
+                self.known.claims.get(&claim).filter(|all| !all.is_empty())
+            });
+            let known = claim.or(known);
             for (name, value) in known.into_iter().flatten() {
                 attributes.push((name, value));
             }

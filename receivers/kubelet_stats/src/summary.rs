@@ -129,6 +129,7 @@ pub(crate) struct Volume {
 #[serde(default)]
 pub(crate) struct PvcRef {
     pub(crate) name: String,
+    pub(crate) namespace: String,
 }
 
 /// Nanoseconds since 1970 of RFC 3339; 0 when it is not known.

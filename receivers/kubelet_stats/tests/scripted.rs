@@ -57,6 +57,12 @@ fn kubelet(asked: &Asked) -> Reply {
         "/stats/summary" => Reply::ok(SUMMARY),
         "/pods" => Reply::ok(PODS),
         "/api/v1/nodes/node-1" => Reply::ok(NODE),
+        "/api/v1/namespaces/shop/persistentvolumeclaims/data-web-0" => {
+            Reply::ok(r#"{"spec": {"volumeName": "pv-1"}}"#)
+        }
+        "/api/v1/persistentvolumes/pv-1" => Reply::ok(
+            r#"{"spec": {"capacity": {"storage": "1Gi"}, "awsElasticBlockStore": {"volumeID": "vol-1"}}}"#,
+        ),
         _ => Reply::Whole(404, String::new()),
     }
 }
@@ -170,7 +176,7 @@ async fn what_has_to_be_turned_on() {
         "auth_type: kubeConfig\nkubeconfig_path: {file}\nendpoint: node-1\nnode: node-1\n\
          k8s_api_config: {{auth_type: kubeConfig, kubeconfig_path: {file}}}\n\
          extra_metadata_labels: [container.id, k8s.volume.type]\nmetric_groups: [container, pod, volume]\n\
-         resource_attributes: {{k8s.pod.uid: {{enabled: false}}}}\n\
+         resource_attributes: {{k8s.pod.uid: {{enabled: false}}, aws.volume.id: {{enabled: true}}}}\n\
          metrics:\n  k8s.container.cpu_limit_utilization: {{enabled: true}}\n  k8s.container.cpu_request_utilization: {{enabled: true}}\n  \
          k8s.container.memory_limit_utilization: {{enabled: true}}\n  k8s.pod.cpu_limit_utilization: {{enabled: true}}\n  \
          k8s.pod.cpu.node.utilization: {{enabled: true}}\n  k8s.pod.memory.node.utilization: {{enabled: true}}\n  \
@@ -186,7 +192,7 @@ async fn what_has_to_be_turned_on() {
         "k8s.pod.volume.usage 1",
         r#"k8s.container.ephemeral_storage.usage{fs.type="logs"} 3"#,
         r#"k8s.container.name="app",container.id="c-1""#,
-        r#"k8s.volume.name="data",k8s.persistentvolumeclaim.name="data-web-0",k8s.volume.type="persistentVolumeClaim""#,
+        r#"k8s.volume.name="data",k8s.persistentvolumeclaim.name="data-web-0",k8s.volume.type="awsElasticBlockStore",aws.volume.id="vol-1""#,
     ] {
         assert!(text.contains(expected), "{expected} in\n{text}");
     }
