@@ -1,5 +1,10 @@
 //! What a span is in Jaeger, however it is written.
 
+/// How many tags, logs and references a span may have: small ones take far more room in memory than in a message.
+pub(crate) const MOST: usize = 1 << 16;
+pub(crate) const TOO_MANY: Malformed =
+    Malformed::Damaged("a span has more than 65536 tags, logs or references");
+
 /// A message that is no batch of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {

@@ -15,7 +15,7 @@
 
 use corten_pdata::wire::{Field, Fields, Value as Wire};
 
-use crate::model::{Log, Malformed, Process, Reference, Span, Tag, Value};
+use crate::model::{Log, MOST, Malformed, Process, Reference, Span, TOO_MANY, Tag, Value};
 use crate::translate::Translator;
 
 const CUT_OFF: Malformed = Malformed::Damaged("a field is damaged or cut off");
@@ -85,6 +85,9 @@ fn process(raw: &[u8]) -> Result<Process<'_>, Malformed> {
             (2, Wire::Bytes(value)) => process.tags.push(tag(value)?),
             _ => {}
         }
+        if process.tags.len() > MOST {
+            return Err(TOO_MANY);
+        }
         Ok(())
     })?;
     Ok(process)
@@ -106,6 +109,15 @@ fn span(raw: &[u8]) -> Result<(Span<'_>, Option<&[u8]>), Malformed> {
             (9, Wire::Bytes(value)) => span.logs.push(log(value)?),
             (10, Wire::Bytes(value)) => process = Some(value),
             _ => {}
+        }
+        if span
+            .tags
+            .len()
+            .max(span.logs.len())
+            .max(span.references.len())
+            > MOST
+        {
+            return Err(TOO_MANY);
         }
         Ok(())
     })?;
@@ -174,6 +186,9 @@ fn log(raw: &[u8]) -> Result<Log<'_>, Malformed> {
             (1, Wire::Bytes(value)) => log.time = since_1970(nanos(value)?),
             (2, Wire::Bytes(value)) => log.fields.push(tag(value)?),
             _ => {}
+        }
+        if log.fields.len() > MOST {
+            return Err(TOO_MANY);
         }
         Ok(())
     })?;

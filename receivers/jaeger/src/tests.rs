@@ -114,6 +114,15 @@ fn what_is_missing_is_told() {
     // Structures within structures.
     let deep = [12, 0, 9].repeat(1000);
     assert!(refused(&deep, read_batch).contains("too deeply"));
+    // More tags than anybody has: empty ones of two bytes each.
+    let mut span = [0x42, 0].repeat(70_000);
+    let mut batch = vec![0x0a];
+    corten_pdata::wire::put_varint(&mut batch, span.len() as u64);
+    batch.append(&mut span);
+    let mut request = vec![0x0a];
+    corten_pdata::wire::put_varint(&mut request, batch.len() as u64);
+    request.append(&mut batch);
+    assert!(refused(&request, read_request).contains("more than 65536"));
     // An id of five bytes.
     let id = [0x0a, 9, 0x0a, 7, 0x0a, 5, 1, 2, 3, 4, 5, 0, 0];
     assert!(refused(&id, read_request).contains("an id"));

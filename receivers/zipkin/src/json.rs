@@ -8,7 +8,8 @@ use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::span::{
-    Annotation, Endpoint, Kind, Malformed, NoSpan, Span, address, parent_id, span_id, trace_id,
+    Annotation, Endpoint, Kind, MOST, Malformed, NoSpan, Span, TOO_MANY, address, parent_id,
+    span_id, trace_id,
 };
 
 /// Reads a list of spans, and passes on each as soon as it is read.
@@ -88,7 +89,7 @@ struct Written<'a> {
     #[serde(borrow)]
     remote_endpoint: Option<WrittenEndpoint<'a>>,
     #[serde(borrow)]
-    annotations: Option<Vec<WrittenAnnotation<'a>>>,
+    annotations: Annotations<'a>,
     #[serde(borrow)]
     tags: Tags<'a>,
     /// Version 1 has them.
@@ -121,7 +122,6 @@ impl<'a> Written<'a> {
             return Err(NoSpan::Version1);
         }
         let id = span_id(&self.id.0)?;
-        let annotations = self.annotations.unwrap_or_default();
         Ok(Span {
             trace_id: trace_id(&self.trace_id.0)?,
             id,
@@ -132,13 +132,7 @@ impl<'a> Written<'a> {
             duration: self.duration.0,
             local: self.local_endpoint.map(endpoint).unwrap_or_default(),
             remote: self.remote_endpoint.map(endpoint).unwrap_or_default(),
-            annotations: annotations
-                .into_iter()
-                .map(|annotation| Annotation {
-                    timestamp: annotation.timestamp.0,
-                    value: annotation.value.0,
-                })
-                .collect(),
+            annotations: self.annotations.0,
             tags: self.tags.0,
         })
     }
@@ -265,6 +259,47 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
+/// The annotations in their order.
+#[derive(Default)]
+struct Annotations<'a>(Vec<Annotation<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Several;
+
+        impl<'de> Visitor<'de> for Several {
+            type Value = Annotations<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of annotations")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut list: A,
+            ) -> Result<Annotations<'de>, A::Error> {
+                let mut annotations = Vec::new();
+                while let Some(written) = list.next_element::<WrittenAnnotation<'de>>()? {
+                    if annotations.len() == MOST {
+                        return Err(A::Error::custom(TOO_MANY));
+                    }
+                    annotations.push(Annotation {
+                        timestamp: written.timestamp.0,
+                        value: written.value.0,
+                    });
+                }
+                Ok(Annotations(annotations))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Annotations<'de>, E> {
+                Ok(Annotations::default())
+            }
+        }
+
+        deserializer.deserialize_any(Several)
+    }
+}
+
 /// The tags in their order, doubles included.
 #[derive(Default)]
 struct Tags<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
@@ -283,6 +318,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tags<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tags<'de>, A::Error> {
                 let mut tags = Vec::new();
                 while let Some((key, value)) = map.next_entry::<Text<'de>, Text<'de>>()? {
+                    if tags.len() == MOST {
+                        return Err(A::Error::custom(TOO_MANY));
+                    }
                     tags.push((key.0, value.0));
                 }
                 Ok(Tags(tags))
@@ -322,6 +360,11 @@ mod tests {
                 .contains("send version 2")
         );
         assert!(refused(r#"[{"traceId":"1","id":"1","tags":[]}]"#).contains("an object of texts"));
+        let many = format!(
+            r#"[{{"traceId":"1","id":"1","annotations":[{}{{}}]}}]"#,
+            "{},".repeat(MOST)
+        );
+        assert!(refused(&many).contains("more than 65536"));
         let nested = format!("[{{\"x\":{}", "[".repeat(100_000));
         assert!(refused(&nested).contains("EOF while parsing"));
     }

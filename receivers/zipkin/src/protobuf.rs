@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use corten_pdata::wire::{Field, Fields, Value};
 
-use crate::span::{Annotation, Endpoint, Kind, Malformed, NoSpan, Span, address};
+use crate::span::{Annotation, Endpoint, Kind, MOST, Malformed, NoSpan, Span, TOO_MANY, address};
 
 const CUT_OFF: Malformed = Malformed::Protobuf("a field is damaged or cut off");
 const NO_TEXT: Malformed = Malformed::Protobuf("text is not UTF-8");
@@ -73,6 +73,9 @@ fn span(raw: &[u8], index: usize) -> Result<Span<'_>, Malformed> {
             (10, Value::Bytes(value)) => span.annotations.push(annotation(value)?),
             (11, Value::Bytes(value)) => span.tags.push(tag(value)?),
             _ => {}
+        }
+        if span.annotations.len() > MOST || span.tags.len() > MOST {
+            return Err(Malformed::Protobuf(TOO_MANY));
         }
         Ok(())
     })?;
@@ -193,6 +196,13 @@ mod tests {
                 put_bytes_field(span, 5, &[0xff]);
             }))
             .contains("UTF-8")
+        );
+        assert!(
+            refused(&list(|span| {
+                ids(span);
+                (0..=MOST).for_each(|_| put_bytes_field(span, 11, &[]));
+            }))
+            .contains("more than 65536")
         );
         assert!(
             refused(&list(|span| {

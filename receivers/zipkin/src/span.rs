@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+/// How many tags, and how many annotations, a span may have: small ones take far more room in memory than in a request.
+pub(crate) const MOST: usize = 1 << 16;
+pub(crate) const TOO_MANY: &str = "a span has more than 65536 tags or annotations";
+
 /// A request that is no list of spans.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Malformed {

@@ -11,7 +11,9 @@
 //! Log     { 1 timestamp µs · 2 list<Tag> fields }
 //! ```
 
-use crate::model::{Log, Malformed, Process, Reference, Span, Tag, Value, from_micros};
+use crate::model::{
+    Log, MOST, Malformed, Process, Reference, Span, TOO_MANY, Tag, Value, from_micros,
+};
 use crate::thrift::{Protocol, Reader, Type};
 use crate::translate::Translator;
 
@@ -127,7 +129,7 @@ fn span<'a>(reader: &mut Reader<'a>) -> Result<Span<'a>, Malformed> {
             4 => parent = Some(reader.id(kind)?),
             5 => name = Some(reader.text(kind)?),
             6 => {
-                let size = reader.list(kind, Type::Struct)?;
+                let size = few(reader.list(kind, Type::Struct)?)?;
                 span.references.reserve(size.min(16));
                 for _ in 0..size {
                     span.references.push(reference(reader)?);
@@ -137,7 +139,7 @@ fn span<'a>(reader: &mut Reader<'a>) -> Result<Span<'a>, Malformed> {
             9 => duration = Some(reader.int(kind)?),
             10 => span.tags = tags(reader, kind)?,
             11 => {
-                for _ in 0..reader.list(kind, Type::Struct)? {
+                for _ in 0..few(reader.list(kind, Type::Struct)?)? {
                     span.logs.push(log(reader)?);
                 }
             }
@@ -204,8 +206,17 @@ fn log<'a>(reader: &mut Reader<'a>) -> Result<Log<'a>, Malformed> {
     })
 }
 
+/// A size, unless it is out of all proportion.
+fn few(size: usize) -> Result<usize, Malformed> {
+    if size <= MOST {
+        Ok(size)
+    } else {
+        Err(TOO_MANY)
+    }
+}
+
 fn tags<'a>(reader: &mut Reader<'a>, kind: Type) -> Result<Vec<Tag<'a>>, Malformed> {
-    let size = reader.list(kind, Type::Struct)?;
+    let size = few(reader.list(kind, Type::Struct)?)?;
     // Grows beyond that as tags are there: a size is only a claim.
     let mut tags = Vec::with_capacity(size.min(64));
     for _ in 0..size {
