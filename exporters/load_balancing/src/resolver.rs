@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use corten_component::BoxError;
 use corten_kubernetes::object::{Metadata, Object};
@@ -13,6 +14,9 @@ use tokio::sync::watch;
 use crate::balancer::Balancer;
 use crate::config::{Dns, K8s, Resolver};
 
+/// What `0` stands for, as in the Collector.
+const INTERVAL: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// Where a pod finds its own namespace.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
@@ -35,7 +39,7 @@ pub(crate) async fn begin(resolver: &Resolver, balancer: &Balancer) -> Result<()
 /// Keeps asking, for ever.
 pub(crate) async fn follow(resolver: Resolver, balancer: Arc<Balancer>) {
     if let Some(dns) = resolver.dns.as_ref() {
-        let interval = dns.interval.get().max(std::time::Duration::from_millis(10));
+        let interval = dns.interval.non_zero().unwrap_or(INTERVAL);
         loop {
             tokio::time::sleep(interval).await;
             ask_dns(dns, &balancer).await;
@@ -50,13 +54,10 @@ pub(crate) async fn follow(resolver: Resolver, balancer: Arc<Balancer>) {
 /// Looks the name up. Whatever goes wrong, those that were there stay.
 async fn ask_dns(dns: &Dns, balancer: &Balancer) {
     let lookup = tokio::net::lookup_host((dns.hostname.as_str(), 0));
-    let limit = dns.timeout.non_zero();
-    let found = match limit {
-        None => lookup.await,
-        Some(limit) => match tokio::time::timeout(limit, lookup).await {
-            Ok(found) => found,
-            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
-        },
+    let limit = dns.timeout.non_zero().unwrap_or(TIMEOUT);
+    let found = match tokio::time::timeout(limit, lookup).await {
+        Ok(found) => found,
+        Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
     };
     let names: Vec<String> = match found {
         Ok(found) => found.map(|address| dns_name(address, &dns.port)).collect(),

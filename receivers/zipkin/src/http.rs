@@ -21,11 +21,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How much of a refused request is read and forgotten for the sake of its answer.
 const DISCARD: usize = 64 << 20;
 
-/// `/api/v2/spans`.
+/// `/api/v2/spans`, and whatever else is posted: proxies in front may put something before it, and the Collector asks as
+/// little.
 pub(crate) struct Service {
     pub(crate) next: Next,
     pub(crate) admission: Arc<Admission>,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
     pub(crate) include_metadata: bool,
     /// The encodings that are accepted; all that are known when empty.
@@ -63,6 +64,14 @@ impl Handler for Service {
     async fn handle(&self, mut request: Request<Body>) -> Response<Body> {
         if request.method() != Method::POST {
             return only_post();
+        }
+        if request.uri().path().contains("api/v1/spans") {
+            body::discard(request.version(), request.body_mut(), DISCARD).await;
+            self.metrics.malformed("version_1");
+            return text(
+                410,
+                "Zipkin's version 1 is not taken; make the sender write version 2 (JSON or protobuf) to /api/v2/spans",
+            );
         }
         let Some(format) = Format::of(request.headers()) else {
             body::discard(request.version(), request.body_mut(), DISCARD).await;
@@ -164,26 +173,6 @@ impl Service {
         }
         self.metrics.malformed(error.reason());
         text(error.http_status(), error.to_string())
-    }
-}
-
-/// `/api/v1/spans`.
-pub(crate) struct Old {
-    pub(crate) metrics: Arc<Metrics>,
-}
-
-#[async_trait]
-impl Handler for Old {
-    async fn handle(&self, mut request: Request<Body>) -> Response<Body> {
-        if request.method() != Method::POST {
-            return only_post();
-        }
-        body::discard(request.version(), request.body_mut(), DISCARD).await;
-        self.metrics.malformed("version_1");
-        text(
-            410,
-            "Zipkin's version 1 is not taken; make the sender write version 2 (JSON or protobuf) to /api/v2/spans",
-        )
     }
 }
 

@@ -8,7 +8,7 @@ use corten_net::body::Limits;
 use corten_net::listen::{Guard, Listener, Listeners};
 
 use crate::config::Config;
-use crate::http::{Old, Service};
+use crate::http::Service;
 use crate::metadata::Metrics;
 
 /// The receiver: its listener, which holds the handlers.
@@ -25,18 +25,18 @@ impl Zipkin {
             total: server.read_timeout.non_zero(),
             ..Limits::new(usize::try_from(server.max_request_body_size)?)
         };
-        let metrics = Arc::new(Metrics::new(&cx));
         let service = Service {
             next,
             admission: Admission::new(config.own.max_in_flight_size.as_usize()),
-            metrics: Arc::clone(&metrics),
+            metrics: Metrics::new(&cx),
             limits,
             include_metadata: server.include_metadata,
             compression: server.compression_algorithms.clone().into(),
             parse_string_tags: config.own.parse_string_tags,
         };
-        listener.route(&[], "/api/v2/spans", guard.wrap(Arc::new(service)))?;
-        listener.route(&[], "/api/v1/spans", guard.wrap(Arc::new(Old { metrics })))?;
+        let handler = guard.wrap(Arc::new(service));
+        listener.route(&[], "/api/v2/spans", Arc::clone(&handler))?;
+        listener.route(&[], "/*", handler)?;
         Ok(Self { listener })
     }
 }

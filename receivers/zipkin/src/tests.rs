@@ -240,6 +240,9 @@ async fn spans_are_accepted_when_the_pipeline_has_them() {
         .post("/api/v2/spans", &headers, &gzip.finish().unwrap())
         .await;
     assert_eq!(answer.status, 202);
+    // Behind a proxy that leaves its own path in front.
+    let answer = running.post("/zipkin/api/v2/spans", JSON, b"[]").await;
+    assert_eq!(answer.status, 202);
     // Without a word about what it is.
     assert_eq!(running.post("/api/v2/spans", &[], b"[]").await.status, 202);
     let batches = running.sink.take();
@@ -289,6 +292,7 @@ async fn what_is_not_taken_is_refused_with_a_reason() {
         ("/api/v2/spans", PROTOBUF, b"{}", 400, "ListOfSpans"),
         ("/api/v2/spans", thrift, b"", 415, "version 1"),
         ("/api/v1/spans", JSON, b"[]", 410, "/api/v2/spans"),
+        ("/zipkin/api/v1/spans", JSON, b"[]", 410, "/api/v2/spans"),
         ("/api/v2/spans", JSON, &large, 413, "2000"),
         ("/api/v2/spans", brotli, b"", 415, "br"),
     ] {
