@@ -149,7 +149,17 @@ impl ApiClient {
     /// Credentials that cannot be read, no connection, no head within 30 seconds, and every status
     /// but success, with what the API server says of it.
     pub async fn open(&self, path: &str, accept: &str) -> Result<Response<Body>, ApiError> {
-        self.request(&Method::GET, path, accept, &[]).await
+        self.request(&Method::GET, path, accept, &[], HEAD).await
+    }
+
+    /// As [`open`](Self::open), for what may have no head for long: a log that is followed has none before its first line.
+    /// The caller bounds the wait.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for the time.
+    pub async fn open_late(&self, path: &str, accept: &str) -> Result<Response<Body>, ApiError> {
+        let ever = Duration::from_secs(24 * 3600);
+        self.request(&Method::GET, path, accept, &[], ever).await
     }
 
     /// Sends an object in JSON (`POST` to a collection, `PUT` to an object) and reads the answer,
@@ -165,7 +175,7 @@ impl ApiClient {
         cap: usize,
     ) -> Result<Vec<u8>, ApiError> {
         let answer = self
-            .request(&method, path, "application/json", object)
+            .request(&method, path, "application/json", object, HEAD)
             .await?;
         whole(answer, cap, path).await
     }
@@ -176,11 +186,12 @@ impl ApiClient {
         path: &str,
         accept: &str,
         object: &[u8],
+        head: Duration,
     ) -> Result<Response<Body>, ApiError> {
-        let answer = self.once(method, path, accept, object).await;
+        let answer = self.once(method, path, accept, object, head).await;
         if answer.as_ref().err().and_then(ApiError::status) == Some(401) {
             *self.current.lock() = None;
-            return self.once(method, path, accept, object).await;
+            return self.once(method, path, accept, object, head).await;
         }
         answer
     }
@@ -191,6 +202,7 @@ impl ApiClient {
         path: &str,
         accept: &str,
         object: &[u8],
+        head: Duration,
     ) -> Result<Response<Body>, ApiError> {
         let transport = |reason: String| ApiError::Transport {
             path: path.to_owned(),
@@ -210,9 +222,9 @@ impl ApiClient {
         let request = request
             .body(body)
             .map_err(|error| transport(error.to_string()))?;
-        let answer = tokio::time::timeout(HEAD, client.send(request))
+        let answer = tokio::time::timeout(head, client.send(request))
             .await
-            .map_err(|_| transport(format!("no answer within {} s", HEAD.as_secs())))?
+            .map_err(|_| transport(format!("no answer within {} s", head.as_secs())))?
             .map_err(|error| transport(error.to_string()))?;
         let status = answer.status();
         if status.is_success() {

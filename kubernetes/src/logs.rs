@@ -88,15 +88,23 @@ pub struct Lines<'a> {
 impl LogStream {
     /// Asks for a log. Lines longer than `longest` bytes come in pieces, of which the last may be empty.
     ///
+    /// The kubelet sends nothing of a log, not even the head of its answer, before the first line.
+    ///
     /// # Errors
-    /// As [`ApiClient::open`].
+    /// As [`ApiClient::open`], or nothing came for `idle` ([`is_idle`]).
     pub async fn open(
         client: &ApiClient,
         query: &LogQuery,
         longest: usize,
+        idle: Duration,
     ) -> Result<Self, ApiError> {
         let path = query.path();
-        let body = client.open(&path, "*/*").await?.into_body();
+        let opened = tokio::time::timeout(idle, client.open_late(&path, "*/*")).await;
+        let quiet = |_| ApiError::Transport {
+            path: path.clone(),
+            reason: IDLE.to_owned(),
+        };
+        let body = opened.map_err(quiet)??.into_body();
         Ok(Self {
             path,
             body,

@@ -55,6 +55,8 @@ pub enum Reply {
     Whole(u16, String),
     /// 200, and a body that comes piece by piece, until the sender is dropped.
     Pieces(mpsc::Receiver<Vec<u8>>),
+    /// The same, and not even the head before the first piece.
+    Late(mpsc::Receiver<Vec<u8>>),
     /// Nothing: the connection is closed.
     Nothing,
 }
@@ -132,7 +134,8 @@ pub async fn serve_connection(
         };
         asked.body = vec![0; asked.header("content-length").parse().unwrap_or(0)];
         stream.read_exact(&mut asked.body).await?;
-        match answer(asked) {
+        let reply = answer(asked);
+        match reply {
             Reply::Nothing => return Ok(()),
             Reply::Whole(status, body) => {
                 let length = body.len();
@@ -141,17 +144,28 @@ pub async fn serve_connection(
                 stream.write_all(body.as_bytes()).await?;
                 stream.flush().await?;
             }
-            Reply::Pieces(mut pieces) => {
-                stream
-                    .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-                    .await?;
-                stream.flush().await?;
+            Reply::Pieces(_) | Reply::Late(_) => {
+                let (mut pieces, late) = match reply {
+                    Reply::Late(pieces) => (pieces, true),
+                    Reply::Pieces(pieces) => (pieces, false),
+                    _ => return Ok(()),
+                };
+                let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                let mut headed = !late;
+                if headed {
+                    stream.write_all(head).await?;
+                    stream.flush().await?;
+                }
                 loop {
                     // Nothing is asked before the answer is over: what can be read is the end.
                     let piece = tokio::select! {
                         piece = pieces.recv() => piece,
                         _ = stream.read_u8() => return Ok(()),
                     };
+                    if !headed {
+                        stream.write_all(head).await?;
+                        headed = true;
+                    }
                     let Some(piece) = piece else {
                         break;
                     };

@@ -1,6 +1,7 @@
 //! One container's log, from its first line to its end.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +28,8 @@ const ENDED: Duration = Duration::from_secs(1);
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// A pod that is refused is asked for again after this long: the rule may have been added.
 const REFUSED: Duration = Duration::from_secs(120);
+/// How long a log that was asked for keeps others from being asked for.
+const OPENING: Duration = Duration::from_millis(250);
 /// While nothing is found by opening an idle log again, the pause grows up to this many times.
 const IDLER: u32 = 8;
 
@@ -268,15 +271,26 @@ impl Reader {
         let _permit = shared.streams.acquire().await;
         let mut replay = self.window.replay();
         self.cut = None;
+        let quiet = Instant::now();
+        let opening = LogStream::open(&shared.client, query, shared.longest_line, idle);
         let opened = {
-            let _permit = shared.opening.acquire().await;
-            LogStream::open(&shared.client, query, shared.longest_line).await
+            let mut opening = pin!(opening);
+            let permit = shared.opening.acquire().await;
+            // A quiet log has no answer for long, and must not keep the others from being asked for.
+            match timeout(OPENING, opening.as_mut()).await {
+                Ok(opened) => opened,
+                Err(_) => {
+                    drop(permit);
+                    opening.await
+                }
+            }
         };
         let mut stream = match opened {
             Ok(stream) => stream,
+            Err(error) if is_idle(&error) => return End::Idle,
             Err(error) => return End::Failed(error),
         };
-        let mut quiet = Instant::now();
+        let mut quiet = quiet;
         let end = loop {
             let wait = if self.batch.marks.is_empty() {
                 idle.saturating_sub(quiet.elapsed())

@@ -74,12 +74,13 @@ fn answer(logs: &Logs, asked: &Asked) -> Reply {
     if asked.parameter("follow") != "true" || previous || log.over {
         return Reply::ok(String::from_utf8(text).unwrap());
     }
-    let (sender, reply) = Reply::pieces();
+    // The kubelet sends no head before the first line.
+    let (sender, pieces) = mpsc::channel(1024);
     if !text.is_empty() {
         sender.try_send(text).unwrap();
     }
     log.following.push(sender);
-    reply
+    Reply::Late(pieces)
 }
 
 struct Play {
