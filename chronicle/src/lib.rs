@@ -17,4 +17,4 @@ mod runner;
 
 pub use json::any_value;
 pub use positions::Positions;
-pub use runner::{Chronicle, Scribe, Settings, Told, Watched};
+pub use runner::{Chronicle, Scribe, Settings, Watched};

@@ -202,7 +202,7 @@ impl State {
 }
 
 /// What is told, on its way to the pipeline.
-pub struct Told {
+struct Told {
     logs: Logs,
     permit: Option<OwnedSemaphorePermit>,
 }
