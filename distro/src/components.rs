@@ -25,6 +25,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_zipkin_receiver::factory(),
         // Processors.
         corten_attributes_processor::factory(),
+        corten_k8s_attributes_processor::factory(),
         corten_batch_processor::factory(),
         corten_memory_limiter_processor::factory(),
         corten_resource_processor::factory(),

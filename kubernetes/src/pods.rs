@@ -41,6 +41,8 @@ struct Known {
     by_ip: HashMap<IpAddr, String>,
     by_name: HashMap<String, String>,
     by_container: HashMap<String, String>,
+    /// Static pods by the hash of their manifest, which the kubelet names their folders after.
+    by_manifest: HashMap<String, String>,
     round: u64,
     listed: bool,
     refused: u64,
@@ -88,10 +90,14 @@ impl Pods {
         self.known.read().refused
     }
 
-    /// The pod of this uid.
+    /// The pod of this uid. A static pod is also found by what the kubelet takes for its uid: the hash of its manifest.
     #[must_use]
     pub fn by_uid(&self, uid: &str) -> Option<Arc<Pod>> {
-        self.known.read().get(uid, self.limits.grace)
+        let known = self.known.read();
+        known.get(uid, self.limits.grace).or_else(|| {
+            let uid = known.by_manifest.get(uid)?;
+            known.get(uid, self.limits.grace)
+        })
     }
 
     /// The pod that has this address for itself.
@@ -118,6 +124,9 @@ impl Pods {
         known.get(known.by_container.get(id)?, self.limits.grace)
     }
 }
+
+/// The annotation with the hash of a static pod's manifest.
+const MANIFEST: &str = "kubernetes.io/config.hash";
 
 fn full(namespace: &str, name: &str) -> String {
     format!("{namespace}/{name}")
@@ -152,6 +161,9 @@ impl Known {
                 self.by_container.insert(id.to_owned(), uid.clone());
             }
         }
+        if let Some(hash) = pod.metadata.annotations.get(MANIFEST) {
+            self.by_manifest.insert(hash.clone(), uid.clone());
+        }
         let entry = Entry {
             pod: Arc::new(pod),
             round: self.round,
@@ -176,6 +188,11 @@ impl Known {
         }
         for container in &pod.status.container_statuses {
             self.by_container.remove(container.bare_id());
+        }
+        if let Some(hash) = pod.metadata.annotations.get(MANIFEST)
+            && self.by_manifest.get(hash).is_some_and(|owner| owner == uid)
+        {
+            self.by_manifest.remove(hash);
         }
     }
 
@@ -248,6 +265,26 @@ mod tests {
         pods.listing();
         pods.listed();
         assert!(pods.is_empty() && pods.known.read().by_ip.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_static_pod_is_found_by_the_hash_of_its_manifest() {
+        let mut pods = Pods::new(Limits::default());
+        let mut pod = pod("api-server-uid", "");
+        pod.metadata
+            .annotations
+            .insert(MANIFEST.to_owned(), "0123abcd".to_owned());
+        pods.put(pod.clone());
+        assert_eq!(
+            pods.by_uid("0123abcd").unwrap().metadata.uid,
+            "api-server-uid"
+        );
+        pods.delete(pod);
+        tokio::time::advance(Duration::from_secs(121)).await;
+        pods.listing();
+        pods.listed();
+        assert!(pods.by_uid("0123abcd").is_none());
+        assert!(pods.known.read().by_manifest.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

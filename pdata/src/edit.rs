@@ -40,6 +40,8 @@ pub use attributes::{AttributeEdits, NewValue};
 pub use partition::{Whole, partition};
 pub use retain::{retain, retain_metrics};
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::attributes::{Attributes, Resource, Scope, resource_of, scope_of};
@@ -83,6 +85,33 @@ pub fn edit_resource_attributes<S: SignalKind>(rope: &Rope<S>, edits: &Attribute
             splicer.enter(&resource);
             edit_holder(splicer, &resource, 1, edits);
             splicer.leave();
+        }
+    })
+}
+
+/// Edits the attributes of each resource with what `choose` has for it; those that it has nothing for stay as they are.
+#[must_use]
+pub fn edit_each_resource<S: SignalKind>(
+    rope: &Rope<S>,
+    mut choose: impl FnMut(&Resource<'_>) -> Option<Arc<AttributeEdits>>,
+) -> Rope<S> {
+    let mut chosen = Vec::new();
+    for segment in rope.segments() {
+        for resource in messages(segment.bytes(), 1) {
+            chosen.push(choose(&resource_of(resource.value.bytes())));
+        }
+    }
+    if chosen.iter().all(Option::is_none) {
+        return rope.clone();
+    }
+    let mut next = chosen.iter();
+    each_segment(rope, |splicer, bytes| {
+        for resource in messages(bytes, 1) {
+            if let Some(Some(edits)) = next.next() {
+                splicer.enter(&resource);
+                edit_holder(splicer, &resource, 1, edits);
+                splicer.leave();
+            }
         }
     })
 }
@@ -149,6 +178,19 @@ impl Data {
             Self::Logs(rope) => edit_resource_attributes(rope, edits).into(),
             Self::Metrics(rope) => edit_resource_attributes(rope, edits).into(),
             Self::Traces(rope) => edit_resource_attributes(rope, edits).into(),
+        }
+    }
+
+    /// [`edit_each_resource`] for any signal.
+    #[must_use]
+    pub fn edit_each_resource(
+        &self,
+        choose: impl FnMut(&Resource<'_>) -> Option<Arc<AttributeEdits>>,
+    ) -> Self {
+        match self {
+            Self::Logs(rope) => edit_each_resource(rope, choose).into(),
+            Self::Metrics(rope) => edit_each_resource(rope, choose).into(),
+            Self::Traces(rope) => edit_each_resource(rope, choose).into(),
         }
     }
 

@@ -1,0 +1,264 @@
+//! The life and the work.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corten_component::{
+    Batch, BoxError, Component, Consumer, Context, Processor, Refused, async_trait,
+};
+use corten_kubernetes::object::{ContainerStatus, Partial, Pod};
+use corten_kubernetes::{
+    ApiClient, Limits, Pods, Selection, Surroundings as Around, Timing, node_from_environment, run,
+};
+use corten_pdata::Attributes;
+use corten_pdata::edit::AttributeEdits;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::association::Associations;
+use crate::config::Config;
+use crate::extraction::{Extraction, Surroundings};
+use crate::metadata::Metrics;
+
+/// Edits that are remembered; a node has some hundred containers.
+const MOST: usize = 50_000;
+
+pub(crate) struct K8sAttributes {
+    cx: Context,
+    config: Config,
+    next: Arc<dyn Consumer>,
+    associations: Associations,
+    extraction: Extraction,
+    pods: Pods,
+    around: Surroundings,
+    made: Mutex<Made>,
+    metrics: Metrics,
+    stop: CancellationToken,
+}
+
+/// What resources of pods and their containers are told, made once.
+#[derive(Default)]
+struct Made {
+    /// The state of the surroundings that these were made of.
+    changes: u64,
+    edits: HashMap<(String, String), (Arc<Pod>, Arc<AttributeEdits>)>,
+}
+
+impl K8sAttributes {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "what a factory makes may be refused"
+    )]
+    pub(crate) fn create(
+        cx: Context,
+        config: Config,
+        next: Arc<dyn Consumer>,
+    ) -> Result<Self, BoxError> {
+        let limits = Limits {
+            grace: config.pod_delete_grace_period.get(),
+            ..Limits::default()
+        };
+        Ok(Self {
+            associations: Associations::new(&config.pod_association),
+            extraction: Extraction::new(&config),
+            pods: Pods::new(limits),
+            around: Surroundings::needed(&config),
+            made: Mutex::default(),
+            metrics: Metrics::new(&cx),
+            stop: CancellationToken::new(),
+            cx,
+            config,
+            next,
+        })
+    }
+
+    /// The name of the node whose pods are watched; none for those of all.
+    fn node(&self) -> Option<String> {
+        let filter = &self.config.filter;
+        if filter.all_nodes {
+            return None;
+        }
+        if !filter.node.is_empty() {
+            return Some(filter.node.clone());
+        }
+        if !filter.node_from_env_var.is_empty() {
+            return std::env::var(&filter.node_from_env_var)
+                .ok()
+                .filter(|name| !name.is_empty());
+        }
+        node_from_environment()
+    }
+
+    fn selection(&self) -> Selection {
+        let filter = &self.config.filter;
+        let path = match filter.namespace.as_str() {
+            "" => "/api/v1/pods".to_owned(),
+            namespace => format!("/api/v1/namespaces/{namespace}/pods"),
+        };
+        let node = self.node();
+        if node.is_none() && !filter.all_nodes {
+            tracing::info!(
+                "this node's name is not known, so the pods of the whole cluster are watched: set K8S_NODE_NAME from spec.nodeName in the pod's specification, or filter::all_nodes: true if that is meant"
+            );
+        }
+        let written = |selectors: &[crate::config::Selector]| {
+            selectors
+                .iter()
+                .map(crate::config::Selector::written)
+                .collect::<Vec<_>>()
+        };
+        let mut fields = written(&filter.fields);
+        fields.extend(node.map(|node| format!("spec.nodeName={node}")));
+        Selection {
+            fields: fields.join(","),
+            labels: written(&filter.labels).join(","),
+            ..Selection::all(&path)
+        }
+    }
+
+    /// What a resource is told; nothing where its pod is not known or not to be named.
+    fn choose(
+        &self,
+        attributes: &Attributes<'_>,
+        peer: Option<IpAddr>,
+        found: &mut Option<bool>,
+    ) -> Option<Arc<AttributeEdits>> {
+        if self.config.passthrough {
+            let edits = AttributeEdits::new().insert("k8s.pod.ip", peer?.to_string());
+            return Some(Arc::new(edits));
+        }
+        let pod = self.associations.find(&self.pods, attributes, peer);
+        *found = Some(pod.is_some());
+        let pod = pod?;
+        let excluded = self.config.exclude.pods.iter().any(|excluded| {
+            excluded
+                .name
+                .as_ref()
+                .is_some_and(|name| name.is_match(&pod.metadata.name))
+        });
+        if excluded {
+            return None;
+        }
+        let container = container(&pod, attributes);
+        let edits = self.edits(&pod, container);
+        (!edits.is_empty()).then_some(edits)
+    }
+
+    fn edits(&self, pod: &Arc<Pod>, container: Option<&ContainerStatus>) -> Arc<AttributeEdits> {
+        let key = (
+            pod.metadata.uid.clone(),
+            container.map_or_else(String::new, |container| container.name.clone()),
+        );
+        let changes = self.around.changes();
+        let mut made = self.made.lock();
+        if made.changes != changes || made.edits.len() > MOST {
+            made.edits.clear();
+            made.changes = changes;
+        }
+        if let Some((of, edits)) = made.edits.get(&key)
+            && Arc::ptr_eq(of, pod)
+        {
+            return Arc::clone(edits);
+        }
+        let edits = Arc::new(self.extraction.edits(pod, container, &self.around));
+        made.edits
+            .insert(key, (Arc::clone(pod), Arc::clone(&edits)));
+        edits
+    }
+}
+
+/// The container that a resource names, or the only one.
+fn container<'p>(pod: &'p Pod, attributes: &Attributes<'_>) -> Option<&'p ContainerStatus> {
+    let all = &pod.status.container_statuses;
+    if let Some(id) = attributes.get_str("container.id") {
+        return all.iter().find(|container| container.bare_id() == id);
+    }
+    if let Some(name) = attributes.get_str("k8s.container.name") {
+        return all.iter().find(|container| container.name == name);
+    }
+    match all.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl Component for K8sAttributes {
+    async fn start(self: Arc<Self>) -> Result<(), BoxError> {
+        if self.config.passthrough {
+            return Ok(());
+        }
+        let client = Arc::new(ApiClient::new(self.config.api(), Around::of_pod()));
+        let tasks = self.cx.tasks();
+        let (selection, mut pods) = (self.selection(), self.pods.clone());
+        let (asking, stop) = (Arc::clone(&client), self.stop.clone());
+        tasks.spawn("pods", async move {
+            tokio::select! {
+                () = run::<Pod, _>(&asking, &selection, &mut pods, Timing::default()) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        for (path, objects) in self.around.collections() {
+            let selection = Selection {
+                metadata_only: true,
+                fields: match (path, self.node()) {
+                    ("/api/v1/nodes", Some(node)) => format!("metadata.name={node}"),
+                    _ => String::new(),
+                },
+                ..Selection::all(path)
+            };
+            let (asking, stop, mut objects) =
+                (Arc::clone(&client), self.stop.clone(), objects.clone());
+            tasks.spawn("objects", async move {
+                tokio::select! {
+                    () = run::<Partial, _>(&asking, &selection, &mut objects, Timing::default()) => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+        if self.config.wait_for_metadata {
+            let patience = self.config.wait_for_metadata_timeout.get();
+            let known = async {
+                while !self.pods.complete() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            if tokio::time::timeout(patience, known).await.is_err() {
+                tracing::warn!(
+                    ?patience,
+                    "the pods are not known yet: telemetry goes on without their names until they are"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn shutdown(&self) -> Result<(), BoxError> {
+        self.stop.cancel();
+        Ok(())
+    }
+}
+
+impl Processor for K8sAttributes {}
+
+#[async_trait]
+impl Consumer for K8sAttributes {
+    async fn consume(&self, batch: Batch) -> Result<(), Refused> {
+        let peer = batch.metadata.peer().map(|peer| peer.ip().to_canonical());
+        let (mut found, mut unknown) = (0, 0);
+        let edited = batch.data.edit_each_resource(|resource| {
+            let mut outcome = None;
+            let edits = self.choose(&resource.attributes(), peer, &mut outcome);
+            match outcome {
+                Some(true) => found += 1,
+                Some(false) => unknown += 1,
+                None => {}
+            }
+            edits
+        });
+        self.metrics.looked_up(found, unknown);
+        self.next.consume(batch.with_data(edited)).await
+    }
+}
