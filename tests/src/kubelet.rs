@@ -73,6 +73,12 @@ impl PodLogs {
         &mut self.containers[number]
     }
 
+    /// The uid of the pod that this container is in.
+    #[must_use]
+    pub fn uid(&self, number: usize) -> &str {
+        &self.containers[number].uid
+    }
+
     /// Every container.
     pub fn each(&mut self) -> impl Iterator<Item = &mut ContainerLog> {
         self.containers.iter_mut()
