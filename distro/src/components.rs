@@ -26,6 +26,7 @@ pub(crate) fn all() -> Vec<Factory> {
         // Processors.
         corten_attributes_processor::factory(),
         corten_k8s_attributes_processor::factory(),
+        corten_resource_detection_processor::factory(),
         corten_batch_processor::factory(),
         corten_memory_limiter_processor::factory(),
         corten_resource_processor::factory(),

@@ -60,6 +60,27 @@ struct HostConfig {
     network_mode: String,
 }
 
+/// What Docker says of the host it runs on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct DockerHost {
+    /// The host's name.
+    #[serde(rename = "Name")]
+    pub name: String,
+    /// `linux`.
+    #[serde(rename = "OSType")]
+    pub os_type: String,
+}
+
+/// Asks the Docker behind the socket `path` about its host.
+///
+/// # Errors
+///
+/// Nobody answers, or something else than Docker does.
+pub async fn docker_host(path: &Path, timeout: Duration) -> Result<DockerHost, RuntimeError> {
+    Docker::new(path, timeout).json("/info").await
+}
+
 /// Asks one socket.
 pub(crate) struct Docker {
     path: PathBuf,

@@ -21,6 +21,7 @@ mod kubelet_client;
 
 pub use config::{Config, Kind, Kubelet};
 pub use directory::Directory;
+pub use docker::{DockerHost, docker_host};
 pub use error::RuntimeError;
 pub use known::{Container, Known, Pod};
 pub use kubelet_client::{KubeletAccess, KubeletClient};
