@@ -25,7 +25,8 @@ pub struct ContainerLog {
     uid: String,
     container: String,
     dir: PathBuf,
-    file: File,
+    /// None once the pod is gone.
+    file: Option<File>,
     rotated: usize,
     written: i128,
     /// Parts of stdout's and stderr's line that have no end yet.
@@ -52,7 +53,7 @@ impl PodLogs {
             .join(format!("{namespace}_{pod}_{uid}"))
             .join(container);
         std::fs::create_dir_all(&dir).unwrap();
-        let file = create(&dir);
+        let file = Some(create(&dir));
         self.containers.push(ContainerLog {
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
@@ -77,6 +78,13 @@ impl PodLogs {
     #[must_use]
     pub fn uid(&self, number: usize) -> &str {
         &self.containers[number].uid
+    }
+
+    /// Removes a pod's folder, as kubelet does some time after its containers have ended.
+    pub fn remove(&mut self, number: usize) {
+        let container = &mut self.containers[number];
+        container.file = None;
+        std::fs::remove_dir_all(container.dir.parent().unwrap()).unwrap();
     }
 
     /// Every container.
@@ -169,7 +177,7 @@ impl ContainerLog {
     pub fn write(&mut self, stream: &'static str, tag: char, text: &str) {
         let time = self.next_time();
         let line = format!("{} {stream} {tag} {text}\n", rfc3339(time));
-        self.file.write_all(line.as_bytes()).unwrap();
+        self.open().write_all(line.as_bytes()).unwrap();
         self.record(stream, tag, text, time);
     }
 
@@ -178,9 +186,9 @@ impl ContainerLog {
         let time = self.next_time();
         let line = format!("{} stdout F {text}\n", rfc3339(time));
         let (head, tail) = line.as_bytes().split_at(line.len() - text.len() / 2 - 1);
-        self.file.write_all(head).unwrap();
+        self.open().write_all(head).unwrap();
         between();
-        self.file.write_all(tail).unwrap();
+        self.open().write_all(tail).unwrap();
         self.record("stdout", 'F', text, time);
     }
 
@@ -189,7 +197,11 @@ impl ContainerLog {
         let name = format!("0.log.20260101-{:06}", self.rotated);
         self.rotated += 1;
         std::fs::rename(self.dir.join("0.log"), self.dir.join(name)).unwrap();
-        self.file = create(&self.dir);
+        self.file = Some(create(&self.dir));
+    }
+
+    fn open(&mut self) -> &mut File {
+        self.file.as_mut().unwrap()
     }
 
     fn next_time(&mut self) -> i128 {
