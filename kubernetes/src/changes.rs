@@ -20,6 +20,7 @@ use crate::backoff::Backoff;
 use crate::client::{ApiClient, Body};
 use crate::error::ApiError;
 use crate::object::{Metadata, Object};
+use crate::page::{Page, decode};
 use crate::watch::{Selection, Timing};
 
 /// The most one page of a list may have, in bytes.
@@ -180,18 +181,6 @@ impl<T: Object> Changes<T> {
     }
 
     async fn list(&mut self) -> Result<(), ApiError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct ListMeta {
-            resource_version: String,
-            #[serde(default)]
-            r#continue: String,
-        }
-        #[derive(Deserialize)]
-        struct Page<T> {
-            metadata: ListMeta,
-            items: Option<Vec<T>>,
-        }
         let State::List { first, rest } = &self.state else {
             return Ok(());
         };
@@ -207,14 +196,14 @@ impl<T: Object> Changes<T> {
             .query(&[("limit", &limit), ("continue", rest)]);
         let accept = self.selection.accept("PartialObjectMetadataList");
         let body = self.client.get(&path, &accept, PAGE).await?;
-        let page: Page<T> = decode(&body, &path)?;
-        let version = page.metadata.resource_version;
+        let page: Page<T> = Page::parse(&body, &path)?;
+        let version = page.version;
         if first && is_older(&version, self.known) {
             // The API server began to count anew.
             self.known = None;
         }
         let changes = if self.telling {
-            let news = page.items.into_iter().flatten().filter(|object| {
+            let news = page.items.into_iter().filter(|object: &T| {
                 let version = object.metadata().resource_version.parse::<u64>().ok();
                 version
                     .zip(self.known)
@@ -228,10 +217,10 @@ impl<T: Object> Changes<T> {
         } else {
             Vec::new()
         };
-        if self.telling && !page.metadata.r#continue.is_empty() {
+        if self.telling && !page.next.is_empty() {
             self.state = State::List {
                 first: false,
-                rest: page.metadata.r#continue,
+                rest: page.next,
             };
             if !changes.is_empty() {
                 self.ready.push_back(Round {
@@ -420,13 +409,6 @@ fn take<T: Object>(
         version.clone_from(its);
     }
     Ok(Some(Change { kind, object }))
-}
-
-fn decode<T: serde::de::DeserializeOwned>(body: &[u8], path: &str) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError::Decode {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 #[cfg(test)]

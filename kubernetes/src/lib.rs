@@ -25,6 +25,7 @@ mod error;
 mod lease;
 mod logs;
 pub mod object;
+mod page;
 mod pods;
 mod quantity;
 mod rbac;

@@ -9,6 +9,7 @@ use crate::backoff::Backoff;
 use crate::client::ApiClient;
 use crate::error::ApiError;
 use crate::object::{Metadata, Object};
+use crate::page::{Page, decode};
 use crate::rbac::Rule;
 
 /// The most one page of a list may have, in bytes.
@@ -213,18 +214,6 @@ async fn list<T: Object, K: Keep<T>>(
     selection: &Selection,
     keep: &mut K,
 ) -> Result<String, ApiError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct ListMeta {
-        resource_version: String,
-        #[serde(default)]
-        r#continue: String,
-    }
-    #[derive(Deserialize)]
-    struct Page<T> {
-        metadata: ListMeta,
-        items: Option<Vec<T>>,
-    }
     let limit = selection.page.to_string();
     let mut next = String::new();
     keep.listing();
@@ -233,16 +222,15 @@ async fn list<T: Object, K: Keep<T>>(
         let body = client
             .get(&path, &selection.accept("PartialObjectMetadataList"), PAGE)
             .await?;
-        let page: Page<T> = decode(&body, &path)?;
-        page.items
-            .into_iter()
-            .flatten()
-            .for_each(|object| keep.put(object));
-        if page.metadata.r#continue.is_empty() {
-            keep.listed();
-            return Ok(page.metadata.resource_version);
+        let page: Page<T> = Page::parse(&body, &path)?;
+        for object in page.items {
+            keep.put(object);
         }
-        next = page.metadata.r#continue;
+        if page.next.is_empty() {
+            keep.listed();
+            return Ok(page.version);
+        }
+        next = page.next;
     }
 }
 
@@ -368,13 +356,6 @@ fn take<T: Object, K: Keep<T>>(
         }
     }
     Ok(false)
-}
-
-fn decode<T: serde::de::DeserializeOwned>(body: &[u8], path: &str) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError::Decode {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 #[cfg(test)]
