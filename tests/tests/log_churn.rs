@@ -1,6 +1,6 @@
 //! A node on which containers start and go all the time.
 //!
-//! `CORTEN_CHURN_SECONDS=300` lets them do it that long.
+//! `CORTEN_CHURN_SECONDS=300 cargo test -p corten-tests --test log_churn` lets them do it that long.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -319,6 +319,13 @@ impl Check for Config {
                 }
             }
         }
+        for (index, field) in self.filter.fields.iter().enumerate() {
+            if matches!(field.op, Operator::Exists | Operator::DoesNotExist) {
+                at.section("filter")
+                    .item("fields", index)
+                    .error("a field is there always: op is equals or not-equals");
+            }
+        }
         for (index, rule) in self.pod_association.iter().enumerate() {
             let mut item = at.item("pod_association", index);
             if rule.sources.is_empty() || rule.sources.len() > 4 {

@@ -99,7 +99,7 @@ impl K8sAttributes {
         };
         let node = self.node();
         if node.is_none() && !filter.all_nodes {
-            tracing::info!(
+            tracing::warn!(
                 "this node's name is not known, so the pods of the whole cluster are watched: set K8S_NODE_NAME from spec.nodeName in the pod's specification, or filter::all_nodes: true if that is meant"
             );
         }

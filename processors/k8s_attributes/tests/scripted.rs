@@ -338,6 +338,10 @@ async fn without_an_api_server_telemetry_goes_on_as_it_is() {
 fn wrong_settings_are_explained() {
     for (yaml, why) in [
         (
+            "filter: {fields: [{key: status.phase, op: exists}]}",
+            "op is equals or not-equals",
+        ),
+        (
             "extract: {metadata: [k8s.pod.nam]}",
             "unknown attribute 'k8s.pod.nam'",
         ),
