@@ -10,7 +10,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use corten_testing::{Cluster, Reply, http_server};
-use corten_tests::{Agent, Authority, Command, FakeLoki, PodLogs, TlsFront, wait_for};
+use corten_tests::{
+    Agent, Authority, Command, FakeLoki, OtlpSink, PodLogs, TlsFront, export_traces, free_port,
+    request_of, wait_for,
+};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
 
 const PODS: &str = "/api/v1/pods";
@@ -215,4 +219,49 @@ fn a_missing_rule_is_named_and_costs_names_alone() {
     let other = node.pod("other", "green");
     node.writes(other, "other", "two", None);
     node.writes(cart, "cart", "three", Some("blue"));
+}
+
+/// Spans are told apart by the pods that send them, where the receiver hands the senders' addresses on; where it does not, the remedy is said once.
+#[test]
+fn spans_are_told_apart_by_their_senders() {
+    for include in [true, false] {
+        let sink = OtlpSink::start();
+        let port = free_port();
+        let mut agent = Command::yaml(&format!(
+            "
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:{port}', include_metadata: {include}}}}}}}}}
+processors: {{k8s_attributes: {{passthrough: true}}}}
+exporters: {{otlp_grpc: {{endpoint: '127.0.0.1:{}', tls: {{insecure: true}}}}}}
+service: {{pipelines: {{traces: {{receivers: [otlp], processors: [k8s_attributes], exporters: [otlp_grpc]}}}}}}
+",
+            sink.port()
+        ))
+        .start();
+        let span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![1; 8],
+            name: "x".to_owned(),
+            ..Span::default()
+        };
+        export_traces(port, request_of(vec![span])).unwrap();
+        wait_for("the span", SOON, || {
+            (!sink.spans().is_empty()).then_some(())
+        });
+        let traces = sink.traces();
+        let resource = traces[0].resource_spans[0]
+            .resource
+            .clone()
+            .unwrap_or_default();
+        let seen: Vec<_> = resource
+            .attributes
+            .iter()
+            .map(|attribute| attribute.key.clone())
+            .collect();
+        if include {
+            assert_eq!(seen, ["k8s.pod.ip"]);
+        } else {
+            assert!(seen.is_empty(), "{seen:?}");
+            agent.wait_for_line("set include_metadata: true");
+        }
+    }
 }

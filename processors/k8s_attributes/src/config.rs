@@ -287,6 +287,12 @@ pub(crate) const ASSOCIATED: [&str; 8] = [
 ];
 
 impl Config {
+    /// Whether the user says that pods are found by their senders' addresses.
+    pub(crate) fn counts_on_peers(&self) -> bool {
+        let mut sources = self.pod_association.iter().flat_map(|rule| &rule.sources);
+        self.passthrough || sources.any(|source| source.from == Origin::Connection)
+    }
+
     pub(crate) fn api(&self) -> ApiConfig {
         ApiConfig {
             auth_type: self.auth_type,

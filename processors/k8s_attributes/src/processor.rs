@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use corten_component::{
@@ -35,6 +36,8 @@ pub(crate) struct K8sAttributes {
     around: Surroundings,
     made: Mutex<Made>,
     metrics: Metrics,
+    /// Whether the user counts on the senders' addresses and has not been told yet that none come.
+    counts_on_peers: AtomicBool,
     stop: CancellationToken,
 }
 
@@ -67,6 +70,7 @@ impl K8sAttributes {
             around: Surroundings::needed(&config),
             made: Mutex::default(),
             metrics: Metrics::new(&cx),
+            counts_on_peers: AtomicBool::new(config.counts_on_peers()),
             stop: CancellationToken::new(),
             cx,
             config,
@@ -247,6 +251,11 @@ impl Processor for K8sAttributes {}
 impl Consumer for K8sAttributes {
     async fn consume(&self, batch: Batch) -> Result<(), Refused> {
         let peer = batch.metadata.peer().map(|peer| peer.ip().to_canonical());
+        if peer.is_none() && self.counts_on_peers.swap(false, Ordering::Relaxed) {
+            tracing::warn!(
+                "telemetry comes without its sender's address, by which pods are to be found: set include_metadata: true at the receiver, and put batch behind this processor"
+            );
+        }
         let (mut found, mut unknown) = (0, 0);
         let edited = batch.data.edit_each_resource(|resource| {
             let mut outcome = None;
