@@ -126,7 +126,7 @@ async fn clouds_say_where_a_machine_is() {
             "gcp",
             vec![
                 ("cloud.provider", "gcp"),
-                ("cloud.platform", "gcp_kubernetes_engine"),
+                ("cloud.platform", "gcp.kubernetes_engine"),
                 ("cloud.account.id", "shop"),
                 ("cloud.region", "europe-west1"),
                 ("host.id", "7123456789012345678"),
@@ -139,7 +139,7 @@ async fn clouds_say_where_a_machine_is() {
             "azure",
             vec![
                 ("cloud.provider", "azure"),
-                ("cloud.platform", "azure_vm"),
+                ("cloud.platform", "azure.vm"),
                 ("cloud.account.id", "8d10da13"),
                 ("cloud.region", "westeurope"),
                 ("host.id", "02aab8a4"),

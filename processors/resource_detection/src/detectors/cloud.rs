@@ -132,9 +132,9 @@ pub(crate) async fn gcp(client: &HttpClient, endpoint: &str) -> Result<Found, Fa
         .map_or_else(String::new, |(region, _)| region.to_owned());
     let in_cluster = !instance.attributes.cluster_name.is_empty();
     let platform = if in_cluster {
-        "gcp_kubernetes_engine"
+        "gcp.kubernetes_engine"
     } else {
-        "gcp_compute_engine"
+        "gcp.compute_engine"
     };
     // A cluster of one zone or of a region.
     let (zone, region) = if in_cluster {
@@ -183,7 +183,7 @@ pub(crate) async fn azure(client: &HttpClient, endpoint: &str) -> Result<Found, 
     is_named(&document.vm_id, endpoint)?;
     Ok(texts([
         ("cloud.provider", "azure".to_owned()),
-        ("cloud.platform", "azure_vm".to_owned()),
+        ("cloud.platform", "azure.vm".to_owned()),
         ("cloud.account.id", document.subscription_id),
         ("cloud.region", document.location),
         ("host.id", document.vm_id),
