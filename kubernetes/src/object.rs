@@ -104,6 +104,25 @@ impl Pod {
             .filter(move |_| own)
             .filter_map(|address| address.parse().ok())
     }
+
+    /// Every container as it is: the pod's own, then those before them, then those that were added.
+    pub fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
+        let status = &self.status;
+        status
+            .container_statuses
+            .iter()
+            .chain(&status.init_container_statuses)
+            .chain(&status.ephemeral_container_statuses)
+    }
+
+    /// Every container as it was asked for, in the same order.
+    pub fn containers(&self) -> impl Iterator<Item = &ContainerSpec> {
+        let spec = &self.spec;
+        spec.containers
+            .iter()
+            .chain(&spec.init_containers)
+            .chain(&spec.ephemeral_containers)
+    }
 }
 
 /// `PodSpec`.
@@ -116,6 +135,33 @@ pub struct PodSpec {
     /// Whether its addresses are its node's.
     #[serde(deserialize_with = "or_default")]
     pub host_network: bool,
+    /// The name that it has for itself, where one was asked for.
+    #[serde(deserialize_with = "or_default")]
+    pub hostname: String,
+    /// The containers that were asked for.
+    #[serde(deserialize_with = "or_default")]
+    pub containers: Vec<ContainerSpec>,
+    /// Those that run before them; with `restartPolicy: Always` beside them.
+    #[serde(deserialize_with = "or_default")]
+    pub init_containers: Vec<ContainerSpec>,
+    /// Those that were added to look into it.
+    #[serde(deserialize_with = "or_default")]
+    pub ephemeral_containers: Vec<ContainerSpec>,
+}
+
+/// `Container`, as it was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerSpec {
+    /// The name in the pod.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// The image, as it was asked for.
+    #[serde(deserialize_with = "or_default")]
+    pub image: String,
+    /// Of an init container alone: `Always` makes it a sidecar.
+    #[serde(deserialize_with = "or_default")]
+    pub restart_policy: String,
 }
 
 /// `PodStatus`.
@@ -134,6 +180,12 @@ pub struct PodStatus {
     /// The containers, as they are.
     #[serde(deserialize_with = "or_default")]
     pub container_statuses: Vec<ContainerStatus>,
+    /// Those that run before them, or beside them as sidecars.
+    #[serde(deserialize_with = "or_default")]
+    pub init_container_statuses: Vec<ContainerStatus>,
+    /// Those that were added to look into it.
+    #[serde(deserialize_with = "or_default")]
+    pub ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
 /// One of a pod's addresses.
@@ -152,23 +204,62 @@ pub struct ContainerStatus {
     /// The name in the pod.
     #[serde(deserialize_with = "or_default")]
     pub name: String,
-    /// The image, as it was asked for.
+    /// The image that runs, in its runtime's words.
     #[serde(deserialize_with = "or_default")]
     pub image: String,
+    /// The image's identity, with its digest where the runtime tells it: `docker.io/library/nginx@sha256:…`.
+    #[serde(rename = "imageID", deserialize_with = "or_default")]
+    pub image_id: String,
     /// `containerd://<id>`; empty before it runs.
     #[serde(rename = "containerID", deserialize_with = "or_default")]
     pub container_id: String,
     /// How often it was started again.
     #[serde(deserialize_with = "or_default")]
     pub restart_count: u32,
+    /// What became of the one before the last restart.
+    #[serde(deserialize_with = "or_default")]
+    pub last_state: LastState,
+}
+
+/// `ContainerState` of a container that was started again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct LastState {
+    /// How it ended.
+    #[serde(deserialize_with = "or_default")]
+    pub terminated: Terminated,
+}
+
+/// `ContainerStateTerminated`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Terminated {
+    /// `containerd://<id>` of the one that ended.
+    #[serde(rename = "containerID", deserialize_with = "or_default")]
+    pub container_id: String,
 }
 
 impl ContainerStatus {
-    /// The id without the name of its runtime.
+    /// The id without the name of its runtime; empty before it runs.
     #[must_use]
     pub fn bare_id(&self) -> &str {
-        self.container_id
-            .split_once("://")
-            .map_or(self.container_id.as_str(), |(_, id)| id)
+        bare(&self.container_id)
     }
+
+    /// The id before the last restart, without the name of its runtime; empty where there was none.
+    #[must_use]
+    pub fn previous_id(&self) -> &str {
+        bare(&self.last_state.terminated.container_id)
+    }
+
+    /// The ids that its telemetry may carry.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        [self.bare_id(), self.previous_id()]
+            .into_iter()
+            .filter(|id| !id.is_empty())
+    }
+}
+
+fn bare(id: &str) -> &str {
+    id.split_once("://").map_or(id, |(_, id)| id)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
-use crate::object::Pod;
+use crate::object::{ContainerStatus, Pod};
 use crate::watch::Keep;
 
 /// What the index may hold.
@@ -117,7 +117,7 @@ impl Pods {
         )
     }
 
-    /// The pod that has the container of this id, written without its runtime.
+    /// The pod that has the container of this id, written without its runtime, or had it before the container's last restart.
     #[must_use]
     pub fn by_container(&self, id: &str) -> Option<Arc<Pod>> {
         let known = self.known.read();
@@ -155,11 +155,8 @@ impl Known {
         }
         let name = full(&pod.metadata.namespace, &pod.metadata.name);
         self.by_name.insert(name, uid.clone());
-        for container in &pod.status.container_statuses {
-            let id = container.bare_id();
-            if !id.is_empty() {
-                self.by_container.insert(id.to_owned(), uid.clone());
-            }
+        for id in pod.statuses().flat_map(ContainerStatus::ids) {
+            self.by_container.insert(id.to_owned(), uid.clone());
         }
         if let Some(hash) = pod.metadata.annotations.get(MANIFEST) {
             self.by_manifest.insert(hash.clone(), uid.clone());
@@ -186,8 +183,10 @@ impl Known {
         if self.by_name.get(&name).is_some_and(|owner| owner == uid) {
             self.by_name.remove(&name);
         }
-        for container in &pod.status.container_statuses {
-            self.by_container.remove(container.bare_id());
+        for id in pod.statuses().flat_map(ContainerStatus::ids) {
+            if self.by_container.get(id).is_some_and(|owner| owner == uid) {
+                self.by_container.remove(id);
+            }
         }
         if let Some(hash) = pod.metadata.annotations.get(MANIFEST)
             && self.by_manifest.get(hash).is_some_and(|owner| owner == uid)
@@ -285,6 +284,31 @@ mod tests {
         pods.listed();
         assert!(pods.by_uid("0123abcd").is_none());
         assert!(pods.known.read().by_manifest.is_empty());
+    }
+
+    #[test]
+    fn containers_of_every_kind_are_known_and_those_before_a_restart() {
+        let mut pods = Pods::new(Limits::default());
+        let pod: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "p", "namespace": "n", "uid": "1"},
+            "status": {
+                "containerStatuses": [{"containerID": "containerd://main-2", "lastState": {"terminated": {"containerID": "containerd://main-1"}}}],
+                "initContainerStatuses": [{"containerID": "containerd://init", "lastState": {"terminated": null}}],
+                "ephemeralContainerStatuses": [{"containerID": "containerd://debug", "lastState": null}, {"containerID": ""}],
+            },
+        }))
+        .unwrap();
+        pods.put(pod.clone());
+        for id in ["main-1", "main-2", "init", "debug"] {
+            assert!(pods.by_container(id).is_some(), "{id}");
+        }
+        assert!(pods.by_container("").is_none());
+        let empty = Pod {
+            status: Default::default(),
+            ..pod
+        };
+        pods.put(empty);
+        assert!(pods.known.read().by_container.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -121,10 +121,8 @@ fn agrees(
         "k8s.namespace.name" => pod.metadata.namespace == value,
         "k8s.node.name" => pod.spec.node_name == value,
         "container.id" => pod
-            .status
-            .container_statuses
-            .iter()
-            .any(|container| container.bare_id() == value),
+            .statuses()
+            .any(|container| container.ids().any(|id| id == value)),
         _ => value.parse().is_ok_and(has_address),
     }
 }

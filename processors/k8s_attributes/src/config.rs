@@ -34,7 +34,8 @@ pub(crate) struct Config {
     /// How the pod of a resource is found: the first rule that finds one decides. By default `k8s.pod.uid`, `k8s.pod.ip`, `ip`,
     /// the sender's address, and `host.name` where that is an address.
     pub(crate) pod_association: Vec<Rule>,
-    /// Pods whose telemetry stays as it is.
+    /// Pods whose telemetry stays as it is, besides those that say so themselves with the annotation
+    /// `opentelemetry.io/k8s-processor/ignore: "true"`.
     pub(crate) exclude: Exclude,
     /// Whether the start waits until the pods are known, so that not even the first batch goes without.
     pub(crate) wait_for_metadata: bool,
@@ -42,9 +43,9 @@ pub(crate) struct Config {
     pub(crate) wait_for_metadata_timeout: Time,
     /// Accepted for compatibility: a watch that ended is followed by a new list.
     pub(crate) watch_sync_period: Time,
-    /// How long a deleted pod is still known: its last lines come after it.
+    /// How long a deleted pod, and what it belonged to, is still known: its last lines come after it.
     pub(crate) pod_delete_grace_period: Time,
-    /// How labels and annotations are called where no `tag_name` says it.
+    /// How labels and annotations are called where no `tag_name` says it, and `container.image.tags`.
     pub(crate) compat: Compat,
 }
 
@@ -70,14 +71,14 @@ impl Default for Config {
     }
 }
 
-/// How labels and annotations are called.
+/// What the Collector renamed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Compat {
-    /// `k8s.pod.label.<key>`, as the Collector since 0.161.
+    /// `k8s.pod.label.<key>` and the list `container.image.tags`, as the Collector since 0.161.
     #[default]
     V1,
-    /// `k8s.pod.labels.<key>`, as the Collector before.
+    /// `k8s.pod.labels.<key>` and the text `container.image.tag`, as the Collector before.
     V0,
 }
 
@@ -85,7 +86,7 @@ pub(crate) enum Compat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Extract {
-    /// Attributes from the pod itself.
+    /// Attributes from the pod itself, its container, its workload, its node and its cluster.
     pub(crate) metadata: Vec<String>,
     /// Labels that become attributes.
     pub(crate) labels: Vec<Field>,
@@ -108,7 +109,7 @@ impl Default for Extract {
                 "k8s.deployment.name",
                 "k8s.node.name",
                 "container.image.name",
-                "container.image.tag",
+                "container.image.tags",
             ]
             .map(str::to_owned)
             .into(),
@@ -129,7 +130,7 @@ pub(crate) struct Field {
     pub(crate) tag_name: String,
     /// The label's or annotation's key.
     pub(crate) key: String,
-    /// An expression for whole keys, in place of `key`.
+    /// An expression for whole keys, in place of `key`. Where several keys get one name, the last of them by the alphabet counts.
     pub(crate) key_regex: Option<Regex>,
     /// What it is a label or an annotation of.
     pub(crate) from: Source,
@@ -146,6 +147,8 @@ pub(crate) enum Source {
     Namespace,
     /// Its node.
     Node,
+    /// The replica set that it belongs to.
+    ReplicaSet,
     /// The deployment that it belongs to.
     Deployment,
     /// The stateful set that it belongs to.
@@ -154,6 +157,8 @@ pub(crate) enum Source {
     DaemonSet,
     /// The job that it belongs to.
     Job,
+    /// The cron job that its job belongs to.
+    CronJob,
 }
 
 /// Which pods are watched.

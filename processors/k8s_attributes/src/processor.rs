@@ -9,9 +9,9 @@ use std::time::Duration;
 use corten_component::{
     Batch, BoxError, Component, Consumer, Context, Processor, Refused, async_trait,
 };
-use corten_kubernetes::object::{ContainerStatus, Partial, Pod};
+use corten_kubernetes::object::{Partial, Pod};
 use corten_kubernetes::{
-    ApiClient, Limits, Pods, Selection, Surroundings as Around, Timing, node_from_environment, run,
+    ApiClient, Limits, Pods, Selection, Surroundings as Where, Timing, node_from_environment, run,
 };
 use corten_pdata::Attributes;
 use corten_pdata::edit::AttributeEdits;
@@ -20,8 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::association::Associations;
 use crate::config::Config;
-use crate::extraction::{Extraction, Surroundings};
+use crate::container::{Container, Run};
+use crate::extraction::Extraction;
 use crate::metadata::Metrics;
+use crate::surroundings::{Belongs, Surroundings};
 
 /// Edits that are remembered; a node has some hundred containers.
 const MOST: usize = 50_000;
@@ -46,14 +48,16 @@ pub(crate) struct K8sAttributes {
 struct Made {
     /// The state of the surroundings that these were made of.
     changes: u64,
-    edits: HashMap<(String, String), (Arc<Pod>, Arc<AttributeEdits>)>,
+    edits: HashMap<Whose, (Arc<Pod>, Arc<AttributeEdits>)>,
 }
 
+/// A pod by its uid, and the run of one of its containers.
+type Whose = (String, Option<(String, Run)>);
+
+/// The annotation with which a pod says that its telemetry stays as it is.
+const IGNORE: &str = "opentelemetry.io/k8s-processor/ignore";
+
 impl K8sAttributes {
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "what a factory makes may be refused"
-    )]
     pub(crate) fn create(
         cx: Context,
         config: Config,
@@ -65,7 +69,7 @@ impl K8sAttributes {
         };
         Ok(Self {
             associations: Associations::new(&config.pod_association),
-            extraction: Extraction::new(&config),
+            extraction: Extraction::new(&config)?,
             pods: Pods::new(limits),
             around: Surroundings::needed(&config),
             made: Mutex::default(),
@@ -135,25 +139,36 @@ impl K8sAttributes {
         }
         let pod = self.associations.find(&self.pods, attributes, peer);
         *found = Some(pod.is_some());
-        let pod = pod?;
-        let excluded = self.config.exclude.pods.iter().any(|excluded| {
-            excluded
-                .name
-                .as_ref()
-                .is_some_and(|name| name.is_match(&pod.metadata.name))
-        });
-        if excluded {
-            return None;
-        }
-        let container = container(&pod, attributes);
-        let edits = self.edits(&pod, container);
+        let edits = match pod {
+            Some(pod) if self.ignores(&pod) => return None,
+            Some(pod) => {
+                let container = Container::find(&pod, attributes);
+                self.edits(&pod, container.as_ref())
+            }
+            None if self.around.any() => {
+                let belongs = Belongs::of_resource(attributes);
+                let around = self.around.around(&belongs);
+                Arc::new(self.extraction.edits_around(&belongs, &around))
+            }
+            None => return None,
+        };
         (!edits.is_empty()).then_some(edits)
     }
 
-    fn edits(&self, pod: &Arc<Pod>, container: Option<&ContainerStatus>) -> Arc<AttributeEdits> {
+    /// Whether a pod's telemetry stays as it is.
+    fn ignores(&self, pod: &Pod) -> bool {
+        let asks = pod.metadata.annotations.get(IGNORE);
+        asks.is_some_and(|asks| asks.trim().eq_ignore_ascii_case("true"))
+            || self.config.exclude.pods.iter().any(|excluded| {
+                let name = excluded.name.as_ref();
+                name.is_some_and(|name| name.is_match(&pod.metadata.name))
+            })
+    }
+
+    fn edits(&self, pod: &Arc<Pod>, container: Option<&Container<'_>>) -> Arc<AttributeEdits> {
         let key = (
             pod.metadata.uid.clone(),
-            container.map_or_else(String::new, |container| container.name.clone()),
+            container.map(|container| (container.name.to_owned(), container.run)),
         );
         let changes = self.around.changes();
         let mut made = self.made.lock();
@@ -166,25 +181,11 @@ impl K8sAttributes {
         {
             return Arc::clone(edits);
         }
-        let edits = Arc::new(self.extraction.edits(pod, container, &self.around));
+        let around = self.around.around(&Belongs::of_pod(pod));
+        let edits = Arc::new(self.extraction.edits(pod, container, &around));
         made.edits
             .insert(key, (Arc::clone(pod), Arc::clone(&edits)));
         edits
-    }
-}
-
-/// The container that a resource names, or the only one.
-fn container<'p>(pod: &'p Pod, attributes: &Attributes<'_>) -> Option<&'p ContainerStatus> {
-    let all = &pod.status.container_statuses;
-    if let Some(id) = attributes.get_str("container.id") {
-        return all.iter().find(|container| container.bare_id() == id);
-    }
-    if let Some(name) = attributes.get_str("k8s.container.name") {
-        return all.iter().find(|container| container.name == name);
-    }
-    match all.as_slice() {
-        [only] => Some(only),
-        _ => None,
     }
 }
 
@@ -194,7 +195,7 @@ impl Component for K8sAttributes {
         if self.config.passthrough {
             return Ok(());
         }
-        let client = Arc::new(ApiClient::new(self.config.api(), Around::of_pod()));
+        let client = Arc::new(ApiClient::new(self.config.api(), Where::of_pod()));
         let tasks = self.cx.tasks();
         let (selection, mut pods) = (self.selection(), self.pods.clone());
         let (asking, stop) = (Arc::clone(&client), self.stop.clone());
@@ -204,15 +205,14 @@ impl Component for K8sAttributes {
                 () = stop.cancelled() => {}
             }
         });
-        for (path, objects) in self.around.collections() {
+        let node = self.node();
+        for collection in self.around.collections(node.as_deref()) {
             let selection = Selection {
                 metadata_only: true,
-                fields: match (path, self.node()) {
-                    ("/api/v1/nodes", Some(node)) => format!("metadata.name={node}"),
-                    _ => String::new(),
-                },
-                ..Selection::all(path)
+                fields: collection.fields,
+                ..Selection::all(&collection.path)
             };
+            let objects = collection.objects;
             let (asking, stop, mut objects) =
                 (Arc::clone(&client), self.stop.clone(), objects.clone());
             tasks.spawn("objects", async move {

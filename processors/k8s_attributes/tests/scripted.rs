@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use corten_component::{Batch, ClientMetadata, Create, Health, Kind, Processor};
 use corten_k8s_attributes_processor::factory;
-use corten_pdata::Data;
 use corten_pdata::build::TracesBuilder;
+use corten_pdata::{AnyValue, Data};
 use corten_testing::{
     Cluster, RecordingSink, Reply, conforms, context_with, decode, eventually, http_server,
     kubeconfig,
@@ -62,8 +62,13 @@ impl Play {
         let config = folder.path().join("config");
         std::fs::write(&config, kubeconfig(address, Some(&token))).unwrap();
         let yaml = format!(
-            "auth_type: kubeConfig\nkubeconfig_path: {}\nfilter: {{all_nodes: true}}\nwait_for_metadata: true\n{settings}",
-            config.display()
+            "auth_type: kubeConfig\nkubeconfig_path: {}\nwait_for_metadata: true\n{}{settings}",
+            config.display(),
+            if settings.contains("filter:") {
+                ""
+            } else {
+                "filter: {all_nodes: true}\n"
+            },
         );
         let prepared = decode(&factory(), &yaml).unwrap_or_else(|problems| panic!("{problems}"));
         let Create::Processor(create) = prepared.create else {
@@ -110,10 +115,14 @@ impl Play {
         let all = resource.attributes();
         all.into_iter()
             .map(|attribute| {
-                (
-                    attribute.key().to_owned(),
-                    attribute.value().as_str().unwrap().to_owned(),
-                )
+                let value = match attribute.value() {
+                    AnyValue::Array(all) => {
+                        let texts = all.iter().map(|text| text.as_str().unwrap().to_owned());
+                        format!("[{}]", texts.collect::<Vec<_>>().join(", "))
+                    }
+                    text => text.as_str().unwrap().to_owned(),
+                };
+                (attribute.key().to_owned(), value)
             })
             .collect()
     }
@@ -162,7 +171,7 @@ async fn a_pod_is_found_by_whatever_is_known_of_it() {
             .resource(&[("k8s.pod.uid", "u-1"), container], None)
             .await;
         assert_eq!(seen["container.image.name"], "registry:5000/cart");
-        assert_eq!(seen["container.image.tag"], "1.2");
+        assert_eq!(seen["container.image.tags"], "[1.2]");
     }
     // What is there already stays, and what is not known stays as it is.
     let seen = play
@@ -263,17 +272,186 @@ async fn labels_annotations_and_owners_become_attributes() {
     .await;
 }
 
+/// The pod of a cron job's job, with containers of every kind.
+#[tokio::test]
+async fn the_cluster_the_cron_job_and_every_container_are_told() {
+    let cluster = Cluster::new()
+        .with(PODS)
+        .with("/api/v1/namespaces")
+        .with("/apis/batch/v1/jobs")
+        .with("/apis/batch/v1/cronjobs");
+    let mut backup = pod();
+    backup["metadata"]["ownerReferences"] =
+        json!([{"kind": "Job", "name": "backup-29", "uid": "j-1", "controller": true}]);
+    backup["spec"]["hostname"] = json!("backup-host");
+    backup["spec"]["containers"] = json!([{"name": "main", "image": "cart:1.2@sha256:aa"}, {"name": "proxy", "image": "envoy"}]);
+    backup["spec"]["initContainers"] = json!([{"name": "prepare", "image": "busybox:9"}]);
+    backup["status"]["initContainerStatuses"] = json!([{"name": "prepare", "image": "busybox:9", "imageID": "busybox@sha256:bb", "containerID": "containerd://c-prepare"}]);
+    backup["status"]["ephemeralContainerStatuses"] =
+        json!([{"name": "debugger", "image": "tools:3", "containerID": "containerd://c-debugger"}]);
+    cluster.put(PODS, backup);
+    cluster.put(
+        "/api/v1/namespaces",
+        json!({"metadata": {"name": "kube-system", "uid": "cluster-1"}}),
+    );
+    cluster.put(
+        "/apis/batch/v1/jobs",
+        json!({"metadata": {"name": "backup-29", "namespace": "shop", "uid": "j-1", "ownerReferences": [{"kind": "CronJob", "name": "backup", "uid": "cj-1", "controller": true}]}}),
+    );
+    cluster.put(
+        "/apis/batch/v1/cronjobs",
+        json!({"metadata": {"name": "backup", "namespace": "shop", "uid": "cj-1", "labels": {"tier": "cold", "empty": ""}}}),
+    );
+    let play = Play::start(
+        cluster,
+        "extract:\n  metadata: [k8s.cluster.uid, k8s.cronjob.name, k8s.cronjob.uid, k8s.job.uid, k8s.pod.hostname, k8s.container.name, container.id, \
+         container.image.name, container.image.tags, container.image.repo_digests, service.version]\n  \
+         labels: [{key_regex: '.*', from: cronjob}]",
+    )
+    .await;
+    let asked = play.cluster.seen();
+    assert!(
+        asked
+            .iter()
+            .filter(|target| target.starts_with("/api/v1/namespaces"))
+            .all(|target| target.contains("metadata.name%3Dkube-system")),
+        "one namespace alone is asked about: {asked:?}"
+    );
+    let common = [
+        ("k8s.cluster.uid", "cluster-1"),
+        ("k8s.cronjob.name", "backup"),
+        ("k8s.cronjob.uid", "cj-1"),
+        ("k8s.job.uid", "j-1"),
+        ("k8s.pod.hostname", "backup-host"),
+        ("k8s.cronjob.label.tier", "cold"),
+        ("k8s.cronjob.label.empty", ""),
+        ("k8s.pod.uid", "u-1"),
+    ];
+    for own in [
+        vec![
+            ("k8s.container.name", "main"),
+            ("container.id", "c-main"),
+            ("container.image.name", "cart"),
+            ("container.image.tags", "[1.2]"),
+            ("service.version", "1.2@sha256:aa"),
+        ],
+        vec![
+            ("container.id", "c-prepare"),
+            ("k8s.container.name", "prepare"),
+            ("container.image.name", "busybox"),
+            ("container.image.tags", "[9]"),
+            (
+                "container.image.repo_digests",
+                "[docker.io/library/busybox@sha256:bb]",
+            ),
+            ("service.version", "9"),
+        ],
+        vec![
+            ("container.id", "c-debugger"),
+            ("k8s.container.name", "debugger"),
+            ("container.image.name", "tools"),
+            ("container.image.tags", "[3]"),
+            ("service.version", "3"),
+        ],
+    ] {
+        let mut wanted = expected(&common);
+        wanted.extend(expected(&own));
+        let known = [("k8s.pod.uid", "u-1"), own[0]];
+        // The other watches fill their indexes a moment after that of the pods.
+        eventually("everything is known", Duration::from_secs(20), || async {
+            (play.resource(&known, None).await == wanted).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A resource whose pod is not known is told of the namespace and the node that it names.
+#[tokio::test]
+async fn resources_without_pods_are_told_of_what_they_name() {
+    let cluster = Cluster::new()
+        .with(PODS)
+        .with("/api/v1/namespaces")
+        .with("/api/v1/nodes");
+    cluster.put(
+        "/api/v1/namespaces",
+        json!({"metadata": {"name": "shop", "uid": "ns-1", "labels": {"cost": "retail"}}}),
+    );
+    cluster.put(
+        "/api/v1/nodes",
+        json!({"metadata": {"name": "node-1", "uid": "n-1", "labels": {"zone": "a"}}}),
+    );
+    let play = Play::start(
+        cluster,
+        "extract: {metadata: [k8s.node.uid, k8s.pod.name], labels: [{key: cost, from: namespace}, {key: zone, from: node}, {key: team}]}",
+    )
+    .await;
+    let known = [("k8s.namespace.name", "shop"), ("k8s.node.name", "node-1")];
+    let mut wanted = expected(&known);
+    wanted.extend(expected(&[
+        ("k8s.namespace.label.cost", "retail"),
+        ("k8s.node.label.zone", "a"),
+        ("k8s.node.uid", "n-1"),
+    ]));
+    eventually("everything is known", Duration::from_secs(20), || async {
+        (play.resource(&known, None).await == wanted).then_some(())
+    })
+    .await;
+}
+
+/// With a role for one namespace nothing is asked beyond it.
+#[tokio::test]
+async fn workloads_of_one_namespace_are_asked_for_there() {
+    let pods = "/api/v1/namespaces/shop/pods";
+    let sets = "/apis/apps/v1/namespaces/shop/replicasets";
+    let cluster = Cluster::new().with(pods).with(sets);
+    cluster.put(pods, pod());
+    cluster.put(
+        sets,
+        json!({"metadata": {"name": "cart-7d9f8", "namespace": "shop", "uid": "rs-1", "ownerReferences": [{"kind": "Deployment", "name": "cart", "uid": "d-1", "controller": true}]}}),
+    );
+    let play = Play::start(
+        cluster,
+        "extract: {metadata: [k8s.deployment.uid]}\nfilter: {namespace: shop, all_nodes: true}",
+    )
+    .await;
+    let known = [("k8s.pod.uid", "u-1")];
+    eventually(
+        "the deployment is known",
+        Duration::from_secs(20),
+        || async {
+            let seen = play.resource(&known, None).await;
+            (seen.get("k8s.deployment.uid")? == "d-1").then_some(())
+        },
+    )
+    .await;
+    let beyond = |target: &String| !target.contains("/namespaces/shop/");
+    assert!(!play.cluster.seen().iter().any(beyond));
+}
+
+#[tokio::test]
+async fn a_pod_may_ask_to_be_left_alone() {
+    let cluster = Cluster::new().with(PODS);
+    let mut shy = pod();
+    shy["metadata"]["annotations"]["opentelemetry.io/k8s-processor/ignore"] = json!("True ");
+    cluster.put(PODS, shy);
+    let play = Play::start(cluster, "").await;
+    let known = [("k8s.pod.uid", "u-1")];
+    assert_eq!(play.resource(&known, None).await, expected(&known));
+}
+
 #[tokio::test]
 async fn older_names_of_labels_are_kept_on_request() {
     let cluster = Cluster::new().with(PODS);
     cluster.put(PODS, pod());
     let play = Play::start(
         cluster,
-        "compat: v0\nextract: {metadata: [], labels: [{key: team}]}",
+        "compat: v0\nextract: {metadata: [container.image.tags], labels: [{key: team}]}",
     )
     .await;
-    let seen = play.resource(&[("k8s.pod.uid", "u-1")], None).await;
+    let known = [("k8s.pod.uid", "u-1"), ("k8s.container.name", "main")];
+    let seen = play.resource(&known, None).await;
     assert_eq!(seen["k8s.pod.labels.team"], "blue");
+    assert_eq!(seen["container.image.tag"], "1.2");
 }
 
 #[tokio::test]
