@@ -149,7 +149,8 @@ impl Extraction {
         }
         if self.otel_annotations {
             for (key, value) in &pod.metadata.annotations {
-                if let Some(key) = key.strip_prefix(ANNOTATED) {
+                let key = key.strip_prefix(ANNOTATED);
+                if let Some(key) = key.filter(|key| !key.is_empty()) {
                     all.insert(key.to_owned(), value.as_str().into());
                 }
             }
@@ -348,4 +349,238 @@ fn told(
         })?,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::Extract;
+
+    /// An expression for keys, a template, and by hand what they make of a key.
+    type Case = (&'static str, &'static str, fn(&str) -> Option<String>);
+
+    const CASES: [Case; 7] = [
+        ("a(.*)", "$1", |key| {
+            key.strip_prefix('a').map(str::to_owned)
+        }),
+        ("(.*)/(.*)", "$2.$1", |key| {
+            key.rsplit_once('/')
+                .map(|(before, after)| format!("{after}.{before}"))
+        }),
+        // The first alternative alone would match less than the key.
+        ("b|bc", "x.$0", |key| {
+            ["b", "bc"].contains(&key).then(|| format!("x.{key}"))
+        }),
+        ("(?<first>a+)(b*)", "${first}_$2", |key| {
+            let rest = key.trim_start_matches('a');
+            let first = key.strip_suffix(rest).filter(|first| !first.is_empty())?;
+            rest.bytes()
+                .all(|byte| byte == b'b')
+                .then(|| format!("{first}_{rest}"))
+        }),
+        // No such group: nothing stands for it.
+        ("a(b)?.*", "$1$7", |key| {
+            let rest = key.strip_prefix('a')?;
+            Some(if rest.starts_with('b') {
+                "b".to_owned()
+            } else {
+                String::new()
+            })
+        }),
+        (".*", "all", |_| Some("all".to_owned())),
+        (".*b", "", |key| {
+            key.ends_with('b').then(|| format!("k8s.pod.label.{key}"))
+        }),
+    ];
+
+    fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
+        prop::collection::btree_map("[abc/.]{0,5}", "[xy]{0,2}", 0..5)
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn config(extract: Extract) -> Config {
+        Config {
+            extract,
+            ..Config::default()
+        }
+    }
+
+    /// As texts; a list is its texts between commas.
+    fn shown(told: Told) -> BTreeMap<String, String> {
+        let text = |value: &OwnedValue| match value.get() {
+            AnyValue::Array(all) => all.iter().filter_map(|text| text.as_str()).collect(),
+            text => text.as_str().unwrap().to_owned(),
+        };
+        told.iter()
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn labels_are_renamed_as_by_hand(labels in texts(), chosen in prop::collection::vec(0..CASES.len(), 0..4)) {
+            let cases: Vec<Case> = chosen.iter().map(|index| CASES[*index]).collect();
+            let rules = cases.iter().map(|(pattern, name, _)| Field {
+                tag_name: (*name).to_owned(),
+                key_regex: Some(pattern.parse().unwrap()),
+                ..Field::default()
+            });
+            let extract = Extract { metadata: vec![], labels: rules.collect(), ..Extract::default() };
+            let pod: Pod = read(json!({"metadata": {"labels": labels}}));
+            let extraction = Extraction::new(&config(extract)).unwrap();
+            let mut wanted = BTreeMap::new();
+            for (_, _, by_hand) in &cases {
+                for (key, value) in &labels {
+                    if let Some(name) = by_hand(key).filter(|name| !name.is_empty()) {
+                        wanted.insert(name, value.clone());
+                    }
+                }
+            }
+            prop_assert_eq!(shown(extraction.attributes(&pod, None, &Around::default())), wanted);
+        }
+
+        /// Everything that there is of a pod, told as by looking at its JSON.
+        #[test]
+        fn pods_are_told_as_they_are_written(
+            (labels, annotations) in (texts(), texts()),
+            version in prop::option::of("[0-9]"),
+            instance in prop::option::of("[a-z]"),
+            owner in prop::option::of(prop::sample::select(&["ReplicaSet", "StatefulSet", "DaemonSet", "Job", "Other"][..])),
+            owner_name in prop::sample::select(&["cart", "cart-7d", "cart-29", "cart-"][..]),
+            above in prop::option::of(any::<bool>()),
+            hash in prop::option::of(prop::sample::select(&["7d", "29"][..])),
+            by_name in any::<bool>(),
+            hostname in "[a-z]{0,2}",
+        ) {
+            let mut all_labels = labels.clone();
+            for (key, value) in [
+                ("app.kubernetes.io/version", version.as_deref()),
+                ("app.kubernetes.io/instance", instance.as_deref()),
+                ("pod-template-hash", hash),
+            ] {
+                all_labels.extend(value.map(|value| (key.to_owned(), value.to_owned())));
+            }
+            let owners = owner.map(|kind| json!({"kind": kind, "name": owner_name, "uid": "o", "controller": true}));
+            // One that does not manage it is no workload.
+            let mut owners: Vec<Value> = owners.into_iter().collect();
+            if !owners.is_empty() {
+                owners.insert(0, json!({"kind": "Job", "name": "wrong-1", "uid": "w"}));
+            }
+            let pod: Pod = read(json!({
+                "metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": all_labels, "annotations": annotations, "ownerReferences": owners},
+                "spec": {"nodeName": "m", "hostname": hostname},
+                "status": {"podIP": "10.0.0.1", "startTime": "then"},
+            }));
+            let object = |kind: &str, owned: bool| {
+                let owner = json!({"kind": kind, "name": "above", "uid": "a"});
+                let owners = if owned { vec![owner] } else { vec![] };
+                Some(Arc::new(read::<Metadata>(json!({"uid": "o", "ownerReferences": owners}))))
+            };
+            let around = Around {
+                replica_set: above.filter(|_| owner == Some("ReplicaSet")).and_then(|owned| object("Deployment", owned)),
+                job: above.filter(|_| owner == Some("Job")).and_then(|owned| object("CronJob", owned)),
+                ..Around::default()
+            };
+            let extract = Extract {
+                metadata: METADATA_KEYS.map(str::to_owned).into(),
+                deployment_name_from_replicaset: by_name,
+                ..Extract::default()
+            };
+            let mut wanted: BTreeMap<&str, &str> = [
+                ("k8s.namespace.name", "n"), ("k8s.pod.name", "p"), ("k8s.pod.uid", "u"), ("k8s.pod.ip", "10.0.0.1"),
+                ("k8s.pod.start_time", "then"), ("k8s.node.name", "m"), ("service.namespace", "n"),
+            ].into();
+            if !hostname.is_empty() {
+                wanted.insert("k8s.pod.hostname", &hostname);
+            }
+            let kind = owner.unwrap_or_default().to_lowercase();
+            let (name, uid) = (format!("k8s.{kind}.name"), format!("k8s.{kind}.uid"));
+            if !kind.is_empty() && kind != "other" {
+                wanted.insert(&name, owner_name);
+                wanted.insert(&uid, "o");
+            }
+            let higher = match kind.as_str() {
+                "replicaset" => Some(("k8s.deployment.name", "k8s.deployment.uid")),
+                "job" => Some(("k8s.cronjob.name", "k8s.cronjob.uid")),
+                _ => None,
+            };
+            let mut workload = if kind.is_empty() { "p" } else { owner_name };
+            if let Some((name, uid)) = higher {
+                let told_by_name = match (kind.as_str(), owner_name) {
+                    ("job", "cart-29") => true,
+                    ("replicaset", "cart-7d") => by_name && hash == Some("7d"),
+                    ("replicaset", "cart-29") => by_name && hash == Some("29"),
+                    _ => false,
+                };
+                match above {
+                    Some(true) => {
+                        wanted.insert(name, "above");
+                        wanted.insert(uid, "a");
+                        workload = "above";
+                    }
+                    None if told_by_name => {
+                        wanted.insert(name, "cart");
+                        workload = "cart";
+                    }
+                    _ => {}
+                }
+            }
+            wanted.insert("service.name", instance.as_deref().unwrap_or(workload));
+            if let Some(version) = &version {
+                wanted.insert("service.version", version);
+            }
+            let extraction = Extraction::new(&config(extract)).unwrap();
+            let told = shown(extraction.attributes(&pod, None, &around));
+            let told: BTreeMap<&str, &str> = told.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            prop_assert_eq!(told, wanted);
+        }
+
+        /// Whatever the API server says and a resource names, something is told or nothing.
+        #[test]
+        fn no_pod_is_too_odd(texts in prop::collection::vec(".{0,12}", 12), count in any::<i64>(), pattern in "[ab(.*)|?+\\[\\]{}^$#]{0,8}") {
+            let [name, kind, image, identity, id, key, value, tag, asked, restarts, owner, uid] = texts.as_slice() else {
+                panic!("twelve texts");
+            };
+            let pod: Pod = read(json!({
+                "metadata": {"name": name, "labels": {key: value}, "annotations": {key: value, format!("resource.opentelemetry.io/{key}"): value},
+                    "ownerReferences": [{"kind": kind, "name": owner, "uid": uid}, {"kind": "ReplicaSet", "name": owner, "uid": uid}]},
+                "spec": {"containers": [{"name": name, "image": image}, {"name": key, "image": identity}]},
+                "status": {"containerStatuses": [{"name": name, "image": image, "imageID": identity, "containerID": id}]},
+            }));
+            let extract = Extract {
+                metadata: METADATA_KEYS.map(str::to_owned).into(),
+                otel_annotations: true,
+                labels: vec![Field { tag_name: tag.clone(), key_regex: pattern.parse().ok(), key: key.clone(), from: Source::Pod }],
+                ..Extract::default()
+            };
+            let Ok(extraction) = Extraction::new(&config(extract)) else {
+                return Ok(());
+            };
+            let resource = OwnedValue::map(|attributes| {
+                attributes.attribute_str("container.id", asked);
+                attributes.attribute_str("k8s.container.name", name);
+                if count % 2 == 0 {
+                    attributes.attribute_str("k8s.container.restart_count", restarts);
+                } else {
+                    attributes.attribute_int("k8s.container.restart_count", count);
+                }
+            });
+            let AnyValue::KvList(attributes) = resource.get() else {
+                panic!("a map is written");
+            };
+            let container = Container::find(&pod, &attributes);
+            let told = extraction.attributes(&pod, container.as_ref(), &Around::default());
+            prop_assert!(!told.contains_key(""));
+        }
+    }
 }
