@@ -9,6 +9,7 @@ use corten_pdata::edit::AttributeEdits;
 
 use crate::config::{Compat, Config, Field, Source};
 use crate::container::Container;
+use crate::index::{Key, Wanted};
 use crate::surroundings::{Around, Belongs, Owners};
 
 /// What `extract.metadata` may name.
@@ -74,12 +75,6 @@ enum What {
     Annotation,
 }
 
-enum Key {
-    Exact(String),
-    /// For whole keys.
-    Pattern(regex::Regex),
-}
-
 enum Name {
     /// What stands before the key.
     Before(String),
@@ -106,6 +101,19 @@ impl Extraction {
                 .map(|(what, field)| Rule::new(what, field, config.compat))
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// What is asked about an object of this kind.
+    pub(crate) fn wanted(&self, source: Source) -> Wanted {
+        let keys = |what: What| {
+            let rules = self.rules.iter();
+            let asking = rules.filter(|rule| (rule.from, rule.what) == (source, what));
+            asking.map(|rule| rule.key.clone()).collect()
+        };
+        Wanted {
+            labels: keys(What::Label),
+            annotations: keys(What::Annotation),
+        }
     }
 
     /// What a resource of this pod, and of this container where it is known, gets: nothing that it has already.

@@ -1,7 +1,11 @@
-//! What is kept of objects other than pods: their metadata, by uid and by name.
+//! What is kept of objects other than pods: of their metadata what is asked about, by uid and by name.
+//!
+//! Most changes of these objects matter to nobody here: a node's heartbeat, a workload's status, a leader's annotation. They are told from the
+//! others by what is kept, and so nothing has to be made anew for them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use corten_kubernetes::Keep;
@@ -9,11 +13,64 @@ use corten_kubernetes::object::{Metadata, Object as _, Partial};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+/// Counts changes that matter, of all indexes together.
+#[derive(Clone, Default)]
+pub(crate) struct Changes(Arc<AtomicU64>);
+
+impl Changes {
+    /// Read before the objects: what changes in between is then found at the next look.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// The labels and annotations that are asked about.
+#[derive(Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) labels: Vec<Key>,
+    pub(crate) annotations: Vec<Key>,
+}
+
+/// One key or many.
+#[derive(Clone)]
+pub(crate) enum Key {
+    Exact(String),
+    /// For whole keys.
+    Pattern(regex::Regex),
+}
+
+impl Key {
+    fn is(&self, key: &str) -> bool {
+        match self {
+            Self::Exact(own) => own == key,
+            Self::Pattern(pattern) => pattern.is_match(key),
+        }
+    }
+}
+
+impl Wanted {
+    /// Leaves out what nobody asks about.
+    fn reduce(&self, object: &mut Metadata) {
+        let any = |keys: &[Key], key: &str| keys.iter().any(|wanted| wanted.is(key));
+        object.labels.retain(|key, _| any(&self.labels, key));
+        object
+            .annotations
+            .retain(|key, _| any(&self.annotations, key));
+        object.resource_version.clear();
+    }
+}
+
 /// Namespaces, nodes or workloads. Cheap to clone: all clones are one index.
 #[derive(Clone)]
 pub(crate) struct Objects {
     /// How long a deleted object is still found, as its pods are.
     grace: Duration,
+    wanted: Arc<Wanted>,
+    changes: Changes,
     known: Arc<RwLock<Known>>,
 }
 
@@ -22,8 +79,6 @@ struct Known {
     by_uid: HashMap<String, Entry>,
     by_name: HashMap<String, String>,
     round: u64,
-    /// Counts changes, so that what was made of an object can be made anew.
-    changes: u64,
 }
 
 struct Entry {
@@ -33,9 +88,11 @@ struct Entry {
 }
 
 impl Objects {
-    pub(crate) fn new(grace: Duration) -> Self {
+    pub(crate) fn new(grace: Duration, wanted: Wanted, changes: &Changes) -> Self {
         Self {
             grace,
+            wanted: Arc::new(wanted),
+            changes: changes.clone(),
             known: Arc::default(),
         }
     }
@@ -49,10 +106,6 @@ impl Objects {
         let known = self.known.read();
         known.get(known.by_name.get(name)?, self.grace)
     }
-
-    pub(crate) fn changes(&self) -> u64 {
-        self.known.read().changes
-    }
 }
 
 impl Known {
@@ -62,12 +115,12 @@ impl Known {
         (!past).then(|| Arc::clone(&entry.object))
     }
 
-    fn forget_expired(&mut self, grace: Duration) {
+    fn forget_expired(&mut self, grace: Duration, changes: &Changes) {
         let before = self.by_uid.len();
         self.by_uid
             .retain(|_, entry| entry.gone.is_none_or(|since| since.elapsed() <= grace));
         if self.by_uid.len() != before {
-            self.changes += 1;
+            changes.add();
             let Self {
                 by_uid, by_name, ..
             } = self;
@@ -82,21 +135,36 @@ impl Keep<Partial> for Objects {
     }
 
     fn put(&mut self, object: Partial) {
+        let mut object = object.metadata;
+        self.wanted.reduce(&mut object);
         let mut known = self.known.write();
-        let object = object.metadata;
+        let known = &mut *known;
+        let round = known.round;
         // Whoever comes last owns a name that was used before.
-        if object.namespace.is_empty() {
+        let owns =
+            object.namespace.is_empty() && known.by_name.get(&object.name) != Some(&object.uid);
+        if owns {
             let (name, uid) = (object.name.clone(), object.uid.clone());
             known.by_name.insert(name, uid);
         }
-        known.changes += 1;
-        let (round, uid) = (known.round, object.uid.clone());
+        if let Some(entry) = known.by_uid.get_mut(&object.uid) {
+            (entry.round, entry.gone) = (round, None);
+            if *entry.object != object {
+                entry.object = Arc::new(object);
+                self.changes.add();
+            } else if owns {
+                self.changes.add();
+            }
+            return;
+        }
+        let uid = object.uid.clone();
         let entry = Entry {
             object: Arc::new(object),
             round,
             gone: None,
         };
         known.by_uid.insert(uid, entry);
+        self.changes.add();
     }
 
     fn listed(&mut self) {
@@ -107,7 +175,7 @@ impl Keep<Partial> for Objects {
                 entry.gone.get_or_insert_with(Instant::now);
             }
         }
-        known.forget_expired(self.grace);
+        known.forget_expired(self.grace, &self.changes);
     }
 
     fn delete(&mut self, object: Partial) {
@@ -115,7 +183,7 @@ impl Keep<Partial> for Objects {
         if let Some(entry) = known.by_uid.get_mut(&object.metadata().uid) {
             entry.gone.get_or_insert_with(Instant::now);
         }
-        known.forget_expired(self.grace);
+        known.forget_expired(self.grace, &self.changes);
     }
 }
 
@@ -131,9 +199,55 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(120);
 
+    fn objects() -> Objects {
+        Objects::new(GRACE, Wanted::default(), &Changes::default())
+    }
+
+    #[test]
+    fn only_what_is_asked_about_is_kept_and_counts_as_a_change() {
+        let changes = Changes::default();
+        let wanted = Wanted {
+            labels: vec![Key::Exact("zone".to_owned())],
+            annotations: vec![Key::Pattern("^(?:team/.*)$".parse().unwrap())],
+        };
+        let mut objects = Objects::new(GRACE, wanted, &changes);
+        let mut node = json!({"metadata": {
+            "name": "n", "uid": "1", "resourceVersion": "7", "labels": {"zone": "a", "other": "b"},
+            "annotations": {"team/a": "x", "heartbeat": "1", "my-team/a": "y"}, "ownerReferences": [{"kind": "K", "name": "o", "uid": "2"}],
+        }});
+        let mut put = |node: &serde_json::Value| {
+            let before = changes.count();
+            objects.put(serde_json::from_value(node.clone()).unwrap());
+            (changes.count() - before, objects.by_name("n").unwrap())
+        };
+        let (changed, kept) = put(&node);
+        assert_eq!(changed, 1);
+        assert_eq!(kept.labels.keys().collect::<Vec<_>>(), ["zone"]);
+        assert_eq!(kept.annotations.keys().collect::<Vec<_>>(), ["team/a"]);
+        assert_eq!(
+            (kept.owner_references.len(), kept.resource_version.as_str()),
+            (1, "")
+        );
+        node["metadata"]["resourceVersion"] = json!("8");
+        node["metadata"]["annotations"]["heartbeat"] = json!("2");
+        node["metadata"]["labels"]["other"] = json!("c");
+        let (changed, same) = put(&node);
+        assert_eq!(changed, 0);
+        assert!(Arc::ptr_eq(&kept, &same));
+        for (pointer, value) in [
+            ("/metadata/labels/zone", json!("b")),
+            ("/metadata/annotations/team~1a", json!("z")),
+            ("/metadata/ownerReferences/0/uid", json!("3")),
+            ("/metadata/uid", json!("4")),
+        ] {
+            *node.pointer_mut(pointer).unwrap() = value;
+            assert_eq!(put(&node).0, 1, "{pointer}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_deleted_object_is_found_for_its_grace_time() {
-        let mut objects = Objects::new(GRACE);
+        let mut objects = objects();
         objects.put(namespace("shop", "1"));
         objects.delete(namespace("shop", "1"));
         tokio::time::advance(GRACE).await;
@@ -147,7 +261,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_list_does_not_name_is_gone_and_a_name_is_that_of_who_came_last() {
-        let mut objects = Objects::new(GRACE);
+        let mut objects = objects();
         objects.listing();
         objects.put(namespace("shop", "1"));
         objects.put(namespace("stays", "2"));

@@ -23,10 +23,10 @@ use crate::config::Config;
 use crate::container::{Container, Run};
 use crate::extraction::Extraction;
 use crate::metadata::Metrics;
-use crate::surroundings::{Belongs, Surroundings};
+use crate::surroundings::{Around, Belongs, Surroundings};
 
-/// Edits that are remembered; a node has some hundred containers.
-const MOST: usize = 50_000;
+/// Beyond so many remembered pods, and twice as many as there are, those that are gone are forgotten.
+const LEAST: usize = 256;
 
 pub(crate) struct K8sAttributes {
     cx: Context,
@@ -36,23 +36,43 @@ pub(crate) struct K8sAttributes {
     extraction: Extraction,
     pods: Pods,
     around: Surroundings,
-    made: Mutex<Made>,
+    /// By the pods' uids.
+    made: Mutex<HashMap<String, Made>>,
     metrics: Metrics,
     /// Whether the user counts on the senders' addresses and has not been told yet that none come.
     counts_on_peers: AtomicBool,
     stop: CancellationToken,
 }
 
-/// What resources of pods and their containers are told, made once.
-#[derive(Default)]
+/// What resources of one pod and of its containers are told, made once.
 struct Made {
-    /// The state of the surroundings that these were made of.
+    pod: Arc<Pod>,
+    around: Around,
+    /// The count of changes at which `around` was looked at.
     changes: u64,
-    edits: HashMap<Whose, (Arc<Pod>, Arc<AttributeEdits>)>,
+    /// By the container and its run, where one is known.
+    edits: Vec<(Option<Own>, Arc<AttributeEdits>)>,
 }
 
-/// A pod by its uid, and the run of one of its containers.
-type Whose = (String, Option<(String, Run)>);
+/// A container by its name, and which run of it.
+type Own = (String, Run);
+
+impl Made {
+    /// Throws away what was made of something that is different now.
+    fn refresh(&mut self, pod: &Arc<Pod>, surroundings: &Surroundings) {
+        let changes = surroundings.changes();
+        let same = Arc::ptr_eq(&self.pod, pod);
+        if same && changes == self.changes {
+            return;
+        }
+        let around = surroundings.around(&Belongs::of_pod(pod));
+        if !same || !around.is_same(&self.around) {
+            self.edits.clear();
+            (self.pod, self.around) = (Arc::clone(pod), around);
+        }
+        self.changes = changes;
+    }
+}
 
 /// The annotation with which a pod says that its telemetry stays as it is.
 const IGNORE: &str = "opentelemetry.io/k8s-processor/ignore";
@@ -67,11 +87,12 @@ impl K8sAttributes {
             grace: config.pod_delete_grace_period.get(),
             ..Limits::default()
         };
+        let extraction = Extraction::new(&config)?;
         Ok(Self {
             associations: Associations::new(&config.pod_association),
-            extraction: Extraction::new(&config)?,
             pods: Pods::new(limits),
-            around: Surroundings::needed(&config),
+            around: Surroundings::needed(&config, &extraction),
+            extraction,
             made: Mutex::default(),
             metrics: Metrics::new(&cx),
             counts_on_peers: AtomicBool::new(config.counts_on_peers()),
@@ -166,25 +187,33 @@ impl K8sAttributes {
     }
 
     fn edits(&self, pod: &Arc<Pod>, container: Option<&Container<'_>>) -> Arc<AttributeEdits> {
-        let key = (
-            pod.metadata.uid.clone(),
-            container.map(|container| (container.name.to_owned(), container.run)),
-        );
-        let changes = self.around.changes();
+        let uid = pod.metadata.uid.as_str();
         let mut made = self.made.lock();
-        if made.changes != changes || made.edits.len() > MOST {
-            made.edits.clear();
-            made.changes = changes;
+        if !made.contains_key(uid) {
+            if made.len() >= LEAST.max(2 * self.pods.len()) {
+                made.retain(|uid, _| self.pods.by_uid(uid).is_some());
+            }
+            let changes = self.around.changes();
+            let first = Made {
+                pod: Arc::clone(pod),
+                around: self.around.around(&Belongs::of_pod(pod)),
+                changes,
+                edits: Vec::new(),
+            };
+            made.insert(uid.to_owned(), first);
         }
-        if let Some((of, edits)) = made.edits.get(&key)
-            && Arc::ptr_eq(of, pod)
-        {
+        let Some(made) = made.get_mut(uid) else {
+            return Arc::default();
+        };
+        made.refresh(pod, &self.around);
+        let own = container.map(|container| (container.name, container.run));
+        let whose = |of: &Option<Own>| of.as_ref().map(|(name, run)| (name.as_str(), *run)) == own;
+        if let Some((_, edits)) = made.edits.iter().find(|(of, _)| whose(of)) {
             return Arc::clone(edits);
         }
-        let around = self.around.around(&Belongs::of_pod(pod));
-        let edits = Arc::new(self.extraction.edits(pod, container, &around));
-        made.edits
-            .insert(key, (Arc::clone(pod), Arc::clone(&edits)));
+        let edits = Arc::new(self.extraction.edits(pod, container, &made.around));
+        let own = own.map(|(name, run)| (name.to_owned(), run));
+        made.edits.push((own, Arc::clone(&edits)));
         edits
     }
 }
@@ -269,5 +298,186 @@ impl Consumer for K8sAttributes {
         });
         self.metrics.looked_up(found, unknown);
         self.next.consume(batch.with_data(edited)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_component::{Health, Kind};
+    use corten_kubernetes::Keep as _;
+    use corten_pdata::build::TracesBuilder;
+    use corten_testing::{RecordingSink, context_with};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{Extract, Field, Source};
+
+    fn processor() -> K8sAttributes {
+        let label = |from| Field {
+            key: "team".to_owned(),
+            from,
+            ..Field::default()
+        };
+        let extract = Extract {
+            metadata: vec![
+                "k8s.deployment.uid".to_owned(),
+                "k8s.cluster.uid".to_owned(),
+            ],
+            labels: vec![
+                label(Source::Namespace),
+                label(Source::Node),
+                label(Source::Deployment),
+                label(Source::Pod),
+            ],
+            ..Extract::default()
+        };
+        let config = Config {
+            extract,
+            ..Config::default()
+        };
+        let cx = context_with(Kind::Processor, "k8s_attributes", &[], &Health::new());
+        K8sAttributes::create(cx, config, RecordingSink::new()).unwrap()
+    }
+
+    /// What edits make of a resource without attributes.
+    fn bytes(edits: &AttributeEdits) -> Vec<u8> {
+        let mut traces = TracesBuilder::new();
+        traces.resource(|_| ());
+        traces.scope("", "");
+        traces.span(|_| ());
+        let data = corten_pdata::Data::Traces(traces.finish()).edit_resource_attributes(edits);
+        data.to_bytes().to_vec()
+    }
+
+    /// Something happens to an object: which of them, what its label is then, and in which way.
+    #[derive(Clone, Debug)]
+    struct Event {
+        object: usize,
+        number: usize,
+        team: &'static str,
+        gone: bool,
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let event = (
+            0..5_usize,
+            0..2_usize,
+            prop::sample::select(&["a", "b"][..]),
+            prop::bool::weighted(0.2),
+        );
+        let event = event.prop_map(|(object, number, team, gone)| Event {
+            object,
+            number,
+            team,
+            gone,
+        });
+        prop::collection::vec(event, 1..40)
+    }
+
+    proptest! {
+        /// What is remembered is what would be made anew, whatever has happened in between.
+        #[test]
+        fn what_is_remembered_is_never_old(events in events()) {
+            let processor = processor();
+            let mut pods = processor.pods.clone();
+            for event in events {
+                let Event { object, number, team, gone } = event;
+                let owner = |kind: &str, uid: &str| json!([{"kind": kind, "name": uid, "uid": uid, "controller": true}]);
+                let owners = match object {
+                    0 => owner("ReplicaSet", &format!("3-{number}")),
+                    3 => owner("Deployment", if team == "a" { "4-0" } else { "4-1" }),
+                    _ => json!([]),
+                };
+                let name = match (object, number) {
+                    (1, 1) => "kube-system".to_owned(),
+                    _ => number.to_string(),
+                };
+                // Namespaces and nodes are the cluster's.
+                let within = if matches!(object, 1 | 2) { "" } else { "0" };
+                let metadata = json!({"metadata": {
+                    "name": name, "namespace": within, "uid": format!("{object}-{number}"), "labels": {"team": team},
+                    "annotations": {"noise": team}, "ownerReferences": owners,
+                }, "spec": {"nodeName": "0"}});
+                if object == 0 {
+                    let pod: Pod = serde_json::from_value(metadata).unwrap();
+                    if gone { pods.delete(pod) } else { pods.put(pod) }
+                } else {
+                    let collections = processor.around.collections(None);
+                    let path = ["", "namespaces", "nodes", "replicasets", "deployments"][object];
+                    let collection = collections.iter().find(|collection| collection.path.ends_with(path)).unwrap();
+                    let mut objects = collection.objects.clone();
+                    let object: Partial = serde_json::from_value(metadata).unwrap();
+                    if gone { objects.delete(object) } else { objects.put(object) }
+                }
+                for uid in ["0-0", "0-1"] {
+                    let Some(pod) = processor.pods.by_uid(uid) else { continue };
+                    let around = processor.around.around(&Belongs::of_pod(&pod));
+                    let anew = processor.extraction.edits(&pod, None, &around);
+                    let remembered = processor.edits(&pod, None);
+                    prop_assert_eq!(bytes(&remembered), bytes(&anew));
+                    prop_assert!(Arc::ptr_eq(&remembered, &processor.edits(&pod, None)));
+                }
+            }
+        }
+    }
+
+    /// What happens to others, and what nobody asks about, makes nothing anew.
+    #[test]
+    fn only_what_matters_to_a_pod_makes_its_attributes_anew() {
+        let processor = processor();
+        let mut pods = processor.pods.clone();
+        pods.put(serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "own", "uid": "1"}, "spec": {"nodeName": "n"}})).unwrap());
+        let pod = processor.pods.by_uid("1").unwrap();
+        let put = |path: &str, object: serde_json::Value| {
+            let collections = processor.around.collections(None);
+            let collection = collections
+                .iter()
+                .find(|collection| collection.path.ends_with(path))
+                .unwrap();
+            collection
+                .objects
+                .clone()
+                .put(serde_json::from_value(json!({"metadata": object})).unwrap());
+        };
+        let first = processor.edits(&pod, None);
+        put(
+            "namespaces",
+            json!({"name": "other", "uid": "ns-2", "labels": {"team": "x"}}),
+        );
+        put(
+            "replicasets",
+            json!({"name": "r", "namespace": "own", "uid": "rs-1"}),
+        );
+        assert!(Arc::ptr_eq(&first, &processor.edits(&pod, None)));
+        put(
+            "namespaces",
+            json!({"name": "own", "uid": "ns-1", "labels": {"team": "x"}}),
+        );
+        let second = processor.edits(&pod, None);
+        assert!(!Arc::ptr_eq(&first, &second));
+        put(
+            "namespaces",
+            json!({"name": "own", "uid": "ns-1", "labels": {"team": "x", "other": "y"}, "resourceVersion": "9"}),
+        );
+        assert!(Arc::ptr_eq(&second, &processor.edits(&pod, None)));
+    }
+
+    /// Pods that are gone are not remembered for ever.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_bounded_by_the_pods() {
+        let processor = processor();
+        let mut pods = processor.pods.clone();
+        for number in 0..4 * LEAST {
+            let pod: Pod = serde_json::from_value(
+                json!({"metadata": {"name": "p", "uid": number.to_string()}}),
+            )
+            .unwrap();
+            pods.put(pod.clone());
+            processor.edits(&processor.pods.by_uid(&number.to_string()).unwrap(), None);
+            pods.delete(pod);
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        assert!(processor.made.lock().len() <= LEAST);
     }
 }

@@ -6,7 +6,8 @@ use corten_kubernetes::object::{Metadata, Owner, Pod};
 use corten_pdata::Attributes;
 
 use crate::config::{Config, Source};
-use crate::index::Objects;
+use crate::extraction::Extraction;
+use crate::index::{Changes, Objects};
 
 /// The objects besides pods that an extraction asks about. Kinds that none asks about are not watched.
 #[derive(Clone, Default)]
@@ -23,6 +24,7 @@ pub(crate) struct Surroundings {
     cron_jobs: Option<Objects>,
     /// The namespace whose workloads are watched; all where it is empty.
     within: String,
+    changes: Changes,
 }
 
 /// The namespace that is as old as its cluster.
@@ -37,7 +39,7 @@ pub(crate) struct Collection<'s> {
 }
 
 impl Surroundings {
-    pub(crate) fn needed(config: &Config) -> Self {
+    pub(crate) fn needed(config: &Config, extraction: &Extraction) -> Self {
         let extract = &config.extract;
         let from = |source| {
             let mut fields = extract.labels.iter().chain(&extract.annotations);
@@ -45,22 +47,31 @@ impl Surroundings {
         };
         let tells = |key: &str| extract.metadata.iter().any(|named| named == key);
         let grace = config.pod_delete_grace_period.get();
-        let on = |needed: bool| needed.then(|| Objects::new(grace));
-        let (deployments, cron_jobs) = (from(Source::Deployment), from(Source::CronJob));
+        let changes = Changes::default();
+        let on = |source, needed: bool| {
+            let wanted = || Objects::new(grace, extraction.wanted(source), &changes);
+            (needed || from(source)).then(wanted)
+        };
         let by_set = !extract.deployment_name_from_replicaset;
         Self {
-            namespaces: on(from(Source::Namespace) || tells("k8s.cluster.uid")),
+            namespaces: on(Source::Namespace, tells("k8s.cluster.uid")),
             system_alone: !from(Source::Namespace),
-            nodes: on(from(Source::Node) || tells("k8s.node.uid")),
-            replica_sets: on(deployments
-                || from(Source::ReplicaSet)
-                || tells("k8s.deployment.uid")
-                || (by_set && (tells("k8s.deployment.name") || tells("service.name")))),
-            deployments: on(deployments),
-            stateful_sets: on(from(Source::StatefulSet)),
-            daemon_sets: on(from(Source::DaemonSet)),
-            jobs: on(cron_jobs || from(Source::Job) || tells("k8s.cronjob.uid")),
-            cron_jobs: on(cron_jobs),
+            nodes: on(Source::Node, tells("k8s.node.uid")),
+            replica_sets: on(
+                Source::ReplicaSet,
+                from(Source::Deployment)
+                    || tells("k8s.deployment.uid")
+                    || (by_set && (tells("k8s.deployment.name") || tells("service.name"))),
+            ),
+            deployments: on(Source::Deployment, false),
+            stateful_sets: on(Source::StatefulSet, false),
+            daemon_sets: on(Source::DaemonSet, false),
+            jobs: on(
+                Source::Job,
+                from(Source::CronJob) || tells("k8s.cronjob.uid"),
+            ),
+            cron_jobs: on(Source::CronJob, false),
+            changes: changes.clone(),
             within: config.filter.namespace.clone(),
         }
     }
@@ -150,12 +161,9 @@ impl Surroundings {
         .any(Option::is_some)
     }
 
-    /// A number that changes with any of the objects.
+    /// A number that changes with any of the objects, to be read before them.
     pub(crate) fn changes(&self) -> u64 {
-        self.collections(None)
-            .iter()
-            .map(|collection| collection.objects.changes())
-            .sum()
+        self.changes.count()
     }
 }
 
@@ -223,6 +231,25 @@ pub(crate) struct Around {
 }
 
 impl Around {
+    /// Whether nothing that is kept of these objects differs.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let all = |around: &Self| {
+            [
+                &around.namespace,
+                &around.system,
+                &around.node,
+                &around.replica_set,
+                &around.deployment,
+                &around.stateful_set,
+                &around.daemon_set,
+                &around.job,
+                &around.cron_job,
+            ]
+            .map(|object| object.as_ref().map(Arc::as_ptr))
+        };
+        all(self) == all(other)
+    }
+
     pub(crate) fn object(&self, source: Source) -> Option<&Metadata> {
         match source {
             Source::Pod => None,
