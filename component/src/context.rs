@@ -6,8 +6,8 @@ use std::sync::Arc;
 use opentelemetry::metrics::Meter;
 
 use crate::{
-    ClientAuth, Closing, ComponentId, Extension, Health, HealthHandle, Kind, Leadership,
-    ServerAuth, Services, Storage, Tasks,
+    ClientAuth, Closing, ComponentId, Endpoints, Extension, Health, HealthHandle, Kind, Leadership,
+    Observer, ServerAuth, Services, Storage, Tasks,
 };
 
 /// The extensions of one run, by name.
@@ -113,6 +113,15 @@ impl Leadership for Held {
         match self.0.leadership() {
             Some(leadership) => leadership.leading(),
             None => tokio::sync::watch::channel(false).1,
+        }
+    }
+}
+
+impl Observer for Held {
+    fn endpoints(&self) -> tokio::sync::watch::Receiver<Arc<Endpoints>> {
+        match self.0.observer() {
+            Some(observer) => observer.endpoints(),
+            None => tokio::sync::watch::channel(Arc::default()).1,
         }
     }
 }
@@ -287,6 +296,17 @@ impl Context {
         self.extensions
             .find(id, "leader elector", |extension| extension.leadership())?;
         self.held(id).map(|held| held as Arc<dyn Leadership>)
+    }
+
+    /// The observer `id`.
+    ///
+    /// # Errors
+    ///
+    /// It is not running, or it observes nothing.
+    pub fn observer(&self, id: &ComponentId) -> Result<Arc<dyn Observer>, MissingExtension> {
+        self.extensions
+            .find(id, "observer", |extension| extension.observer())?;
+        self.held(id).map(|held| held as Arc<dyn Observer>)
     }
 
     fn held(&self, id: &ComponentId) -> Result<Arc<Held>, MissingExtension> {

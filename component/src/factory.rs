@@ -205,3 +205,37 @@ impl std::fmt::Debug for Factory {
         )
     }
 }
+
+/// The component types that there are. A component that makes others while it runs finds them among the
+/// [`Services`](crate::Services) of its run.
+#[derive(Clone, Debug, Default)]
+pub struct Factories(Vec<Factory>);
+
+impl Factories {
+    /// These.
+    #[must_use]
+    pub fn new(factories: Vec<Factory>) -> Self {
+        Self(factories)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[Factory] {
+        &self.0
+    }
+
+    /// The component of this type or with this older spelling.
+    #[must_use]
+    pub fn find(&self, kind: Kind, type_name: &str) -> Option<&Factory> {
+        self.of_kind(kind).find(|factory| {
+            let metadata = factory.metadata();
+            metadata.type_name == type_name || metadata.aliases.contains(&type_name)
+        })
+    }
+
+    /// Those of one kind.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Factory> {
+        let of_kind = move |factory: &&Factory| factory.metadata().kind == kind;
+        self.0.iter().filter(of_kind)
+    }
+}

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{BoxError, ClientAuth, Consumer, Feed, Leadership, ServerAuth, Source, Storage};
+use crate::{
+    BoxError, ClientAuth, Consumer, Feed, Leadership, Observer, ServerAuth, Source, Storage,
+};
 
 pub use corten_config::model::Kind;
 
@@ -96,6 +98,11 @@ pub trait Extension: Component {
 
     /// Set when it can say whether this process leads.
     fn leadership(&self) -> Option<&dyn Leadership> {
+        None
+    }
+
+    /// Set when it finds endpoints.
+    fn observer(&self) -> Option<&dyn Observer> {
         None
     }
 }

@@ -13,6 +13,7 @@ use crate::BoxError;
 /// One value per type for everything that lives in one run of the configuration: the shared
 /// listeners, the ring of recent telemetry, the memory that a limiter's instances share.
 ///
+/// The pipeline builder puts in the [`Factories`](crate::Factories) that there are.
 /// The process puts in a [`Health`](crate::Health) board, an `Arc<dyn SelfMetrics>` and an
 /// `Arc<dyn Reload>` (`services.get::<Arc<dyn Reload>>()`); the admin extension puts in a
 /// [`Recent`](crate::Recent) ring when it is created, before any pipeline is.

@@ -149,6 +149,20 @@ impl Map {
     }
 }
 
+/// A key that comes again replaces what came before, in its place.
+impl FromIterator<Entry> for Map {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        let mut map = Self::default();
+        for entry in entries {
+            match map.position(&entry.key).map(|at| map.entries.get_mut(at)) {
+                Some(Some(known)) => *known = entry,
+                _ => map.entries.push(entry),
+            }
+        }
+        map
+    }
+}
+
 /// A scalar as written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Scalar {

@@ -34,7 +34,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::entry::Entry;
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 /// A parsed expression.
 #[derive(Clone)]
@@ -50,13 +50,7 @@ impl Expr {
     /// # Errors
     /// It can't be evaluated, or is neither true nor false.
     pub fn matches(&self, entry: &Entry) -> Result<bool, EvalError> {
-        match eval::Run::new(entry).eval(&self.node, &eval::Scope::None)? {
-            val::Val::Bool(value) => Ok(value),
-            other => Err(EvalError(Cow::Owned(format!(
-                "the expression must be true or false, found {}",
-                other.type_name()
-            )))),
-        }
+        truth(&eval::Run::new(eval::Given::Entry(entry)), &self.node)
     }
 
     /// Its value for an entry.
@@ -64,7 +58,7 @@ impl Expr {
     /// # Errors
     /// It can't be evaluated.
     pub fn value(&self, entry: &Entry) -> Result<Value, EvalError> {
-        let run = eval::Run::new(entry);
+        let run = eval::Run::new(eval::Given::Entry(entry));
         let value = run.eval(&self.node, &eval::Scope::None)?;
         run.owned(value)
     }
@@ -81,6 +75,78 @@ impl Expr {
     }
 }
 
+/// A parsed expression about something else than an entry: the rules by which receivers are created, say.
+///
+/// What its names mean is given when it is evaluated; a name that is not given is nothing. As upstream does where
+/// `type` is a name, the function `type` is called `typeOf` here. A map of text alone, such as a pod's labels, has empty
+/// text for what it lacks.
+///
+/// ```
+/// use corten_operators::{FreeExpr, Map};
+///
+/// let rule: FreeExpr = r#"type == "port" && pod.name matches "^redis""#.parse()?;
+/// let mut pod = Map::new();
+/// pod.insert("name", "redis-0");
+/// let mut names = Map::new();
+/// names.insert("type", "port");
+/// names.insert("pod", pod);
+/// assert_eq!(rule.matches(&names), Ok(true));
+/// # Ok::<(), corten_operators::ParseExprError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FreeExpr {
+    text: String,
+    node: ast::Node,
+}
+
+impl FreeExpr {
+    /// Whether it is true of these names.
+    ///
+    /// # Errors
+    /// It can't be evaluated, or is neither true nor false.
+    pub fn matches(&self, names: &Map) -> Result<bool, EvalError> {
+        truth(&eval::Run::new(eval::Given::Names(names)), &self.node)
+    }
+
+    /// Its value for these names.
+    ///
+    /// # Errors
+    /// It can't be evaluated.
+    pub fn value(&self, names: &Map) -> Result<Value, EvalError> {
+        let run = eval::Run::new(eval::Given::Names(names));
+        let value = run.eval(&self.node, &eval::Scope::None)?;
+        run.owned(value)
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for FreeExpr {
+    type Err = ParseExprError;
+
+    fn from_str(text: &str) -> Result<Self, ParseExprError> {
+        let parser::Parsed { node, .. } = parser::parse(text, true)?;
+        Ok(Self {
+            text: text.to_owned(),
+            node,
+        })
+    }
+}
+
+fn truth<'a>(run: &eval::Run<'a>, node: &'a ast::Node) -> Result<bool, EvalError> {
+    match run.eval(node, &eval::Scope::None)? {
+        val::Val::Bool(value) => Ok(value),
+        other => Err(EvalError(Cow::Owned(format!(
+            "the expression must be true or false, found {}",
+            other.type_name()
+        )))),
+    }
+}
+
 /// The names that an entry offers to expressions.
 pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
     ast::VARIABLES.iter().map(|(name, _)| *name)
@@ -90,7 +156,7 @@ impl FromStr for Expr {
     type Err = ParseExprError;
 
     fn from_str(text: &str) -> Result<Self, ParseExprError> {
-        let parser::Parsed { node, unknown } = parser::parse(text)?;
+        let parser::Parsed { node, unknown } = parser::parse(text, false)?;
         Ok(Self {
             text: text.to_owned(),
             node,

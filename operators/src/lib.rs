@@ -71,7 +71,7 @@ mod write;
 pub use chain::Chain;
 pub use container::{ContainerFormat, LeadingContainer};
 pub use entry::{Entry, Origin, Origins};
-pub use expr::{EvalError, Expr, ParseExprError};
+pub use expr::{EvalError, Expr, FreeExpr, ParseExprError};
 pub use failure::{OperatorStats, Reason};
 pub use field::{Field, NotAMap, ParseFieldError};
 pub use pattern::Pattern;

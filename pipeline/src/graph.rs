@@ -218,6 +218,8 @@ impl<'p> Builder<'p> {
             connectors: BTreeMap::new(),
             entries: BTreeMap::new(),
         };
+        let factories = Arc::new(plan.factories.clone());
+        around.services.insert(factories);
         let mut extensions: BTreeMap<ComponentId, Arc<dyn Extension>> = BTreeMap::new();
         for id in &plan.extensions {
             let prepared = find(&plan.prepared, Kind::Extension, id)?;

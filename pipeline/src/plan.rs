@@ -4,46 +4,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use corten_component::{ComponentId, Factory, Kind, Metadata, Prepared, Signal};
+use corten_component::{ComponentId, Factories, Factory, Kind, Metadata, Prepared, Signal};
 use corten_config::model::{self, Component, Model, Reference, Telemetry};
 use corten_config::{Problem, Problems, Span};
 
 /// The components that a distribution has.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    factories: Vec<Factory>,
+    factories: Factories,
 }
 
 impl Registry {
     /// These components.
     #[must_use]
     pub fn new(factories: Vec<Factory>) -> Self {
-        Self { factories }
+        Self {
+            factories: Factories::new(factories),
+        }
     }
 
     /// All of them.
     #[must_use]
     pub fn factories(&self) -> &[Factory] {
-        &self.factories
+        self.factories.all()
     }
 
     /// The component of this type or with this older spelling.
     #[must_use]
     pub fn find(&self, kind: Kind, type_name: &str) -> Option<&Factory> {
-        let mut all = self.of_kind(kind);
-        all.find(|factory| {
-            let metadata = factory.metadata();
-            metadata.type_name == type_name || metadata.aliases.contains(&type_name)
-        })
-    }
-
-    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Factory> {
-        let of_kind = move |factory: &&Factory| factory.metadata().kind == kind;
-        self.factories.iter().filter(of_kind)
+        self.factories.find(kind, type_name)
     }
 
     fn type_names(&self, kind: Kind) -> Vec<&'static str> {
         let mut names: Vec<_> = self
+            .factories
             .of_kind(kind)
             .map(|factory| factory.metadata().type_name)
             .collect();
@@ -75,6 +69,8 @@ pub struct Plan {
     pub(crate) extensions: Vec<ComponentId>,
     /// Downstream pipelines before those whose connectors lead to them.
     pub(crate) pipelines: Vec<PipelinePlan>,
+    /// For components that make others.
+    pub(crate) factories: Factories,
     /// `service::telemetry`.
     pub telemetry: Telemetry,
 }
@@ -126,6 +122,7 @@ impl Plan {
             prepared,
             extensions: ids(&model.service.extensions),
             pipelines: ordered,
+            factories: registry.factories.clone(),
             telemetry: model.service.telemetry.clone(),
         })
     }

@@ -10,6 +10,8 @@ use crate::value::Value;
 pub(super) enum Node {
     Constant(Value),
     Variable(Variable),
+    /// A name that is given when the expression is evaluated.
+    Name(String),
     /// A `let` variable, counted from the innermost.
     Local(usize),
     /// `#` in a closure, and `#index`.
@@ -51,6 +53,7 @@ impl Node {
         1 + match self {
             Self::Constant(_)
             | Self::Variable(_)
+            | Self::Name(_)
             | Self::Local(_)
             | Self::Element
             | Self::Index => 0,

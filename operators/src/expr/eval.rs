@@ -13,9 +13,16 @@ use crate::value::{Map, Value};
 /// Steps of one evaluation, at most; a step is an operator, or a few dozen bytes that are made.
 const STEPS: u32 = 4_000_000;
 
+/// What an expression is about.
+#[derive(Clone, Copy)]
+pub(super) enum Given<'a> {
+    Entry(&'a Entry),
+    Names(&'a Map),
+}
+
 /// One evaluation. What it allocates is bounded by its steps.
 pub(super) struct Run<'a> {
-    pub(super) entry: &'a Entry,
+    given: Given<'a>,
     left: Cell<u32>,
 }
 
@@ -43,9 +50,9 @@ pub(super) fn fail<T>(why: impl Into<Cow<'static, str>>) -> Result<T> {
 const SKIPPED: &str = "";
 
 impl<'a> Run<'a> {
-    pub(super) fn new(entry: &'a Entry) -> Self {
+    pub(super) fn new(given: Given<'a>) -> Self {
         Self {
-            entry,
+            given,
             left: Cell::new(STEPS),
         }
     }
@@ -67,6 +74,10 @@ impl<'a> Run<'a> {
         Ok(match node {
             Node::Constant(value) => Val::from(value),
             Node::Variable(variable) => self.variable(*variable),
+            Node::Name(name) => match self.given {
+                Given::Names(names) => names.get(name).map_or(Val::Null, Val::from),
+                Given::Entry(_) => Val::Null,
+            },
             Node::Local(index) => scope.local(*index).cloned().unwrap_or(Val::Null),
             Node::Element => scope
                 .element()
@@ -162,7 +173,9 @@ impl<'a> Run<'a> {
     }
 
     fn variable(&self, variable: Variable) -> Val<'a> {
-        let entry = self.entry;
+        let Given::Entry(entry) = self.given else {
+            return Val::Null;
+        };
         match variable {
             Variable::Body => Val::from(&entry.body),
             Variable::Attributes => Val::Map(Cow::Borrowed(&entry.attributes)),
@@ -305,9 +318,10 @@ impl<'a> Run<'a> {
 
     pub(super) fn member(&self, of: Val<'a>, key: &Val<'a>) -> Result<Val<'a>> {
         match (of, key) {
-            (Val::Map(Cow::Borrowed(map)), Val::Str(key)) => {
-                Ok(map.get(key).map_or(Val::Null, Val::from))
-            }
+            (Val::Map(Cow::Borrowed(map)), Val::Str(key)) => Ok(match map.get(key) {
+                Some(value) => Val::from(value),
+                None => self.missing(map),
+            }),
             (Val::Map(Cow::Owned(mut map)), Val::Str(key)) => {
                 Ok(map.remove(key).map_or(Val::Null, Val::from))
             }
@@ -336,6 +350,18 @@ impl<'a> Run<'a> {
                 key.type_name(),
                 of.type_name()
             )),
+        }
+    }
+
+    /// What a map says of a key that it lacks. Upstream, labels and annotations are maps of text, where that is empty text
+    /// and not nothing: `labels["app"] != ""` asks whether there is one.
+    fn missing(&self, map: &Map) -> Val<'a> {
+        let of_text = |map: &Map| map.iter().all(|(_, value)| matches!(value, Value::Str(_)));
+        match self.given {
+            Given::Names(names) if !std::ptr::eq(names, map) && of_text(map) => {
+                Val::Str(Cow::Borrowed(""))
+            }
+            _ => Val::Null,
         }
     }
 

@@ -24,7 +24,9 @@ pub(super) struct Parsed {
     pub(super) unknown: Vec<String>,
 }
 
-pub(super) fn parse(text: &str) -> Result<Parsed> {
+/// `free`: names are not those of an entry but given when it is evaluated, and `type` is one of them: the function is
+/// called `typeOf`.
+pub(super) fn parse(text: &str, free: bool) -> Result<Parsed> {
     let words = words(text)?;
     if words.len() > LONGEST {
         return Err(ParseExprError::new(0, "it is longer than 4096 words"));
@@ -36,6 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
         depth: 0,
         locals: Vec::new(),
         closures: 0,
+        free,
         unknown: Vec::new(),
     };
     let node = parser.sequence()?;
@@ -62,6 +65,7 @@ struct Parser<'w> {
     /// `let` variables, the innermost last.
     locals: Vec<String>,
     closures: u32,
+    free: bool,
     unknown: Vec<String>,
 }
 
@@ -321,7 +325,7 @@ impl<'w> Parser<'w> {
             "#" => self.wrong(
                 "'#' is an element of a list, only within a function such as any(list, # > 1)",
             ),
-            "$" => {
+            "$" if !self.free => {
                 self.next += 1;
                 Ok(Node::Variable(Variable::Body))
             }
@@ -336,6 +340,9 @@ impl<'w> Parser<'w> {
         }
         if let Some(index) = self.locals.iter().rev().position(|local| local == name) {
             return Ok(Node::Local(index));
+        }
+        if self.free {
+            return Ok(Node::Name(name.to_owned()));
         }
         let known = VARIABLES.iter().find(|(known, _)| *known == name);
         Ok(Node::Variable(match known {
@@ -376,7 +383,12 @@ impl<'w> Parser<'w> {
             self.expect_op(")")?;
             return Ok(Node::Closure(closure, Box::new(list), Box::new(predicate)));
         }
-        let Some(builtin) = functions::find(name) else {
+        let found = match name {
+            "typeOf" if self.free => functions::find("type"),
+            "type" if self.free => None,
+            name => functions::find(name),
+        };
+        let Some(builtin) = found else {
             let names = functions::names();
             let near = corten_config::nearest(name, names)
                 .map_or_else(String::new, |near| format!(", did you mean '{near}'?"));

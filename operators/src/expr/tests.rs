@@ -257,6 +257,60 @@ fn a_body_of_text_is_text() {
     assert!(expr.matches(&map).is_err());
 }
 
+fn endpoint() -> Map {
+    let json = serde_json::json!({
+        "type": "port", "name": "redis", "port": 6379, "endpoint": "10.0.0.7:6379",
+        "pod": {"name": "redis-0", "labels": {"app": "redis"}, "annotations": {}},
+    });
+    match Value::from_json(json) {
+        Value::Map(map) => map,
+        _ => Map::new(),
+    }
+}
+
+#[test]
+fn names_are_what_is_given() {
+    for (text, expected) in [
+        (
+            r#"type == "port" && pod.name matches "redis" && port == 6379"#,
+            "true",
+        ),
+        (r#"type == "pod" or not (port in 6000..7000)"#, "false"),
+        (
+            r#"pod.labels["app"] startsWith "re" and name endsWith "s""#,
+            "true",
+        ),
+        (
+            r#""app" in pod.labels ? pod.labels.app : "none""#,
+            r#""redis""#,
+        ),
+        // Labels are maps of text: what they lack is empty text, as upstream.
+        (
+            r#"pod.labels["x"] == '' and pod.annotations["x"] == ''"#,
+            "true",
+        ),
+        (r#"pod.labels["x"] ?? "d""#, r#""""#),
+        // Other maps lack in the usual way.
+        ("pod.uid == nil and nothing == nil", "true"),
+        (r#"node?.name ?? "d""#, r#""d""#),
+        ("typeOf(port)", r#""int""#),
+        (
+            r#"endpoint + "/" + string(port + 1)"#,
+            r#""10.0.0.7:6379/6380""#,
+        ),
+    ] {
+        let expr: FreeExpr = text.parse().unwrap();
+        let value = expr.value(&endpoint()).unwrap().to_json().to_string();
+        assert_eq!(value, expected, "{text}");
+    }
+    for wrong in ["type(port)", "$", "port ==", ""] {
+        assert!(wrong.parse::<FreeExpr>().is_err(), "{wrong}");
+    }
+    let port: FreeExpr = "port".parse().unwrap();
+    let error = port.matches(&endpoint()).unwrap_err().to_string();
+    assert!(error.contains("true or false"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -275,5 +329,8 @@ proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in "\\PC{0,30}") {
         drop(text.parse::<Expr>());
+        if let Ok(expr) = text.parse::<FreeExpr>() {
+            drop(expr.value(&endpoint()));
+        }
     }
 }
