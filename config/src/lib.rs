@@ -101,4 +101,4 @@ pub use model::{Document, Model};
 pub use node::{Entry, Map, Node, Scalar, Source, Span, Style, Value};
 pub use problem::{Problem, Problems, Severity, nearest};
 pub use resolve::{Environment, Process, Sources};
-pub use section::{Check, Checker, Section, Spot, from_str, section};
+pub use section::{Check, Checker, Section, Spot, from_data, from_str, section};

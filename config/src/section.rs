@@ -345,6 +345,20 @@ pub fn from_str<T: DeserializeOwned + Check>(yaml: &str) -> Result<T, Problems> 
     }
 }
 
+/// A value from YAML or JSON that is no configuration, such as a list that another program writes: `$` means nothing in
+/// it.
+///
+/// # Errors
+/// Everything that is wrong with it; messages call the text `name`.
+pub fn from_data<T: DeserializeOwned>(name: &str, yaml: &str) -> Result<T, Problems> {
+    let mut problems = Problems::new();
+    let tree = parse(yaml, &Source::new(name), &mut problems);
+    match tree.and_then(|tree| Section::new(tree, "").decode(&mut problems)) {
+        Some(value) if !problems.has_errors() => Ok(value),
+        _ => Err(problems),
+    }
+}
+
 /// A section from YAML text that messages call `path`: for tests of what takes a section.
 pub fn section(yaml: &str, path: &str, problems: &mut Problems) -> Option<Section> {
     let mut tree = parse(yaml, &Source::new("config"), problems)?;

@@ -11,6 +11,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_file_log_receiver::factory(),
         corten_host_metrics_receiver::factory(),
         corten_jaeger_receiver::factory(),
+        corten_prometheus_receiver::factory(),
         corten_journald_receiver::factory(),
         corten_k8s_cluster_receiver::factory(),
         corten_k8s_events_receiver::factory(),

@@ -8,7 +8,8 @@
 //! reading their files.
 //!
 //! Metrics that came from Prometheus, or were made in its terms, say so in their OTLP metadata
-//! (`prometheus.type`). Their names, types and labels are left alone, and nothing is added.
+//! (`prometheus.type`). Their names, types and labels are left alone, and nothing is added but, where their resource is a target that
+//! was scraped (it has `service.instance.id` and `url.scheme`), what tells one from another.
 //!
 //! One bad family never costs the page: what cannot be shown beside the rest (a second type for
 //! the same name, the same series twice, a histogram with a label `le`) is left out and reported as a

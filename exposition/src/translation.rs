@@ -212,11 +212,21 @@ impl Translation {
             let resource = resource_metrics.resource();
             let always = self.always(&resource);
             let mut target: Option<Common<'a>> = None;
+            let mut scraped: Option<Common<'a>> = None;
+            let of_a_target = is_of_a_target(&resource);
             for scope_metrics in resource_metrics.scopes() {
                 let mut scope: Option<Common<'a>> = None;
                 for metric in scope_metrics.metrics() {
                     let declared = metric.metadata().get_str("prometheus.type");
                     let common = match declared {
+                        // Scraped somewhere else: several targets have the same series.
+                        Some(_) if of_a_target => scraped.get_or_insert_with(|| {
+                            let target = target
+                                .get_or_insert_with(|| self.target(&resource, &mut labels, sink));
+                            let mut common = always.clone();
+                            common.extend(target.iter().cloned());
+                            common
+                        }),
                         Some(_) => &always,
                         None => {
                             let target = target
@@ -460,7 +470,14 @@ pub(crate) const TARGET_INFO: &str = "target_info";
 const LABEL: u8 = 3;
 
 /// What tells one source from another.
-const IDENTITY: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];
+const IDENTITY: [&str; 3] = ["service.name", "service.namespace", INSTANCE];
+const INSTANCE: &str = "service.instance.id";
+
+/// Whether somebody scraped this over HTTP, as Prometheus receivers say of every target.
+fn is_of_a_target(resource: &Resource<'_>) -> bool {
+    let says = |key| resource.attributes().get(key).is_some();
+    says(INSTANCE) && (says("url.scheme") || says("http.scheme"))
+}
 
 /// Labels that the scraper gives every series keep out of its way: under the names that Prometheus itself
 /// gives them where they meet its own.

@@ -316,6 +316,38 @@ fn summaries() {
 }
 
 #[test]
+fn targets_that_were_scraped_elsewhere_are_told_apart() {
+    let target = |instance| {
+        resource(
+            &[
+                ("service.name", "web"),
+                ("service.instance.id", instance),
+                ("url.scheme", "http"),
+            ],
+            "prometheus",
+            vec![declared(
+                metric("up", "", gauge(vec![point(&[], 1.0)])),
+                "gauge",
+            )],
+        )
+    };
+    let metrics = otlp(vec![target("a:1"), target("b:1")]);
+    let (page, report) = render_with(&Translation::default(), Format::TEXT, &metrics);
+    assert_eq!(report.problems, []);
+    assert_eq!(
+        page,
+        "# HELP target_info Target metadata\n\
+         # TYPE target_info gauge\n\
+         target_info{service_instance_id=\"a:1\",service_name=\"web\",url_scheme=\"http\"} 1\n\
+         target_info{service_instance_id=\"b:1\",service_name=\"web\",url_scheme=\"http\"} 1\n\
+         # HELP up About up\n\
+         # TYPE up gauge\n\
+         up{service_instance_id=\"a:1\",service_name=\"web\"} 1\n\
+         up{service_instance_id=\"b:1\",service_name=\"web\"} 1\n"
+    );
+}
+
+#[test]
 fn what_is_prometheus_already_stays_untouched() {
     let metrics = otlp(vec![resource(
         &[

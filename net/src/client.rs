@@ -80,7 +80,25 @@ impl HttpClient {
     ///
     /// What cannot be used, and where it stands in the settings.
     pub fn new(cx: &Context, settings: &settings::HttpClient) -> Result<Self, SetupError> {
-        let proxies = Arc::new(proxy::Proxies::new(&settings.proxy_url)?);
+        let proxies = proxy::Proxies::new(&settings.proxy_url)?;
+        Self::through(cx, settings, proxies)
+    }
+
+    /// The same without any proxy, whatever the environment says.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn direct(cx: &Context, settings: &settings::HttpClient) -> Result<Self, SetupError> {
+        Self::through(cx, settings, proxy::Proxies::none())
+    }
+
+    fn through(
+        cx: &Context,
+        settings: &settings::HttpClient,
+        proxies: proxy::Proxies,
+    ) -> Result<Self, SetupError> {
+        let proxies = Arc::new(proxies);
         let offer = if settings.force_attempt_http2 {
             Http2::Offered
         } else {

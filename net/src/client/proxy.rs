@@ -46,6 +46,14 @@ impl Proxies {
         })
     }
 
+    /// No proxy, whatever the environment says.
+    pub(crate) fn none() -> Self {
+        Self {
+            matcher: Matcher::builder().build(),
+            explicit: true,
+        }
+    }
+
     pub(crate) fn to(&self, uri: &Uri) -> Option<Proxy> {
         if !self.explicit && is_this_machine(uri.host().unwrap_or_default()) {
             return None;
