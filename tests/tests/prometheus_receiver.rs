@@ -11,7 +11,7 @@ use std::fs;
 use std::time::Duration;
 
 use corten_tests::{
-    Child, Command, Metrics, Peer, Prometheus, case, free_port, get, peer, promtool_check_metrics,
+    Child, Command, Metrics, Peer, Prometheus, free_port, get, peer, promtool_check_metrics,
     scrape, wait_for,
 };
 
@@ -47,7 +47,7 @@ fn is_of_a_scrape(series: &str) -> bool {
 
 #[test]
 fn what_a_real_exporter_shows_comes_through_unchanged() {
-    let dir = case("prometheus-receiver");
+    let dir = tempfile::tempdir().unwrap();
     let (theirs, ours) = (free_port(), free_port());
     let _exporter = Child::start(
         std::process::Command::new(peer(Peer::NodeExporter))
@@ -126,7 +126,7 @@ service:
     assert!(own.is_empty(), "{own:?}");
     agent.wait_for_line("scrape failed: ");
 
-    let prometheus = dir.join("prometheus.yml");
+    let prometheus = dir.path().join("prometheus.yml");
     fs::write(
         &prometheus,
         format!(
