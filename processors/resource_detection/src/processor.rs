@@ -12,11 +12,11 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, detector};
-use crate::detectors::{Detectors, Found};
+use crate::config::Config;
+use crate::detectors::{Detector, Detectors, Found, detector};
 
 /// The first pause before a detector that failed is asked again, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 pub(crate) struct ResourceDetection {
     cx: Context,
@@ -78,72 +78,142 @@ impl ResourceDetection {
             next,
         })
     }
+
+    /// Who is asked, in the configuration's order, each once.
+    fn asked(&self) -> Vec<&'static Detector> {
+        let mut all: Vec<&'static Detector> = Vec::new();
+        for detector in self
+            .config
+            .detectors
+            .iter()
+            .filter_map(|name| detector(name))
+        {
+            if all.iter().all(|other| other.name != detector.name) {
+                all.push(detector);
+            }
+        }
+        all
+    }
 }
 
-/// Asks one detector until it answers, and again where the configuration wants that. Says in `asked` that it has answered for the first
-/// time, in whichever way.
-async fn ask(
+/// What a detector has done so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Asking,
+    /// It has answered, and found nothing.
+    Failed,
+    Found,
+}
+
+/// One detector, and who waits for it.
+struct Asking {
+    /// Its place in the configuration.
     place: usize,
-    name: String,
+    detector: &'static Detector,
     detectors: Arc<Detectors>,
     state: Arc<State>,
     refresh: Duration,
-    asked: watch::Sender<usize>,
-) {
-    let mut asked = Some(asked);
-    let mut pause = PAUSES.0;
-    loop {
-        let answer = detectors.detect(&name).await;
-        let next = match answer {
-            Ok(found) => {
-                state.take(place, found);
-                pause = PAUSES.0;
-                (!refresh.is_zero()).then_some(refresh)
-            }
-            Err(error) => {
-                if asked.is_some() {
-                    tracing::warn!(detector = name, %error, "detected nothing; telemetry goes on without, and it is asked again");
+    progress: watch::Sender<Vec<Progress>>,
+}
+
+impl Asking {
+    /// Asks until there is an answer, and again where the configuration wants that.
+    async fn run(self) {
+        let (first, longest) = PAUSES;
+        let mut pause = first;
+        loop {
+            let next = match self.detectors.detect(self.detector).await {
+                Ok(found) => {
+                    self.state.take(self.place, found);
+                    self.say(Progress::Found);
+                    pause = first;
+                    (!self.refresh.is_zero()).then_some(self.refresh)
                 }
-                let this = pause;
-                pause = (pause * 2).min(PAUSES.1);
-                Some(this)
+                Err(error) => {
+                    if self.say(Progress::Failed) {
+                        tracing::warn!(detector = self.detector.name, %error, "detected nothing; telemetry goes on without, and it is asked again");
+                    }
+                    let this = pause;
+                    pause = (pause * 2).min(longest);
+                    Some(this)
+                }
+            };
+            match next {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return,
             }
-        };
-        if let Some(asked) = asked.take() {
-            asked.send_modify(|count| *count += 1);
         }
-        match next {
-            Some(pause) => tokio::time::sleep(pause).await,
-            None => return,
-        }
+    }
+
+    /// Returns whether it is its first word. What was found once stays so.
+    fn say(&self, word: Progress) -> bool {
+        let mut first = false;
+        self.progress.send_if_modified(|all| {
+            let Some(own) = all.get_mut(self.place) else {
+                return false;
+            };
+            first = *own == Progress::Asking;
+            let news = *own != word && *own != Progress::Found;
+            if news {
+                *own = word;
+            }
+            news
+        });
+        first
     }
 }
 
 #[async_trait]
 impl Component for ResourceDetection {
     async fn start(self: Arc<Self>) -> Result<(), BoxError> {
-        let (answered, mut count) = watch::channel(0);
-        for (place, name) in self.config.detectors.iter().enumerate() {
-            let asking = ask(
+        let asked = self.asked();
+        let (progress, mut answers) = watch::channel(vec![Progress::Asking; asked.len()]);
+        for (place, detector) in asked.iter().copied().enumerate() {
+            let asking = Asking {
                 place,
-                detector(name).to_owned(),
-                Arc::clone(&self.detectors),
-                Arc::clone(&self.state),
-                self.config.refresh_interval.get(),
-                answered.clone(),
-            );
+                detector,
+                detectors: Arc::clone(&self.detectors),
+                state: Arc::clone(&self.state),
+                refresh: self.config.refresh_interval.get(),
+                progress: progress.clone(),
+            };
             let stop = self.stop.clone();
             self.cx.tasks().spawn("detector", async move {
                 tokio::select! {
-                    () = asking => {}
+                    () = asking.run() => {}
                     () = stop.cancelled() => {}
                 }
             });
         }
-        let all = self.config.detectors.len();
         let patience = self.config.timeout.get();
-        let everybody = count.wait_for(|count| *count >= all);
-        if tokio::time::timeout(patience, everybody).await.is_err() {
+        // Who is insisted on is waited for until it has found something, the others until they have said anything.
+        let insisted: Vec<bool> = asked
+            .iter()
+            .map(|detector| self.config.insists_on(detector.name))
+            .collect();
+        let is_done = |(word, insisted): (&Progress, &bool)| match word {
+            Progress::Asking => false,
+            Progress::Failed => !insisted,
+            Progress::Found => true,
+        };
+        let everybody = answers.wait_for(|words| words.iter().zip(&insisted).all(is_done));
+        let in_time = tokio::time::timeout(patience, everybody).await.is_ok();
+        if !in_time {
+            let words = answers.borrow().clone();
+            let missing: Vec<&str> = asked
+                .iter()
+                .zip(words.iter().zip(&insisted))
+                .filter(|(_, (word, insisted))| **insisted && **word != Progress::Found)
+                .map(|(detector, _)| detector.name)
+                .collect();
+            if !missing.is_empty() {
+                self.stop.cancel();
+                return Err(format!(
+                    "{} found nothing within {patience:?}, and fail_on_missing_metadata is set: see the warnings above, or give it a longer timeout",
+                    missing.join(", ")
+                )
+                .into());
+            }
             tracing::warn!(
                 ?patience,
                 "not every detector has answered: telemetry goes on with what is known"

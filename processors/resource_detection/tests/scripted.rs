@@ -26,15 +26,23 @@ struct Play {
 
 impl Play {
     async fn start(yaml: &str) -> Self {
+        let sink = RecordingSink::new();
+        let processor = Self::before(yaml, &sink);
+        Arc::clone(&processor).start().await.unwrap();
+        Self { sink, processor }
+    }
+
+    fn processor(yaml: &str) -> Arc<dyn Processor> {
+        Self::before(yaml, &RecordingSink::new())
+    }
+
+    fn before(yaml: &str, sink: &Arc<RecordingSink>) -> Arc<dyn Processor> {
         let prepared = decode(&factory(), yaml).unwrap_or_else(|problems| panic!("{problems}"));
         let Create::Processor(create) = prepared.create else {
             panic!("no processor");
         };
-        let sink = RecordingSink::new();
         let cx = context_with(Kind::Processor, "resource_detection", &[], &Health::new());
-        let processor = create(cx, Arc::clone(&sink) as _).unwrap();
-        Arc::clone(&processor).start().await.unwrap();
-        Self { sink, processor }
+        create(cx, Arc::clone(sink) as _).unwrap()
     }
 
     /// What a resource with this name of its own has behind the processor.
@@ -264,14 +272,70 @@ async fn news_are_taken_up() {
 #[test]
 fn wrong_settings_are_explained() {
     for (yaml, why) in [
-        ("detectors: [consul]", "'consul' is not in Corten yet"),
-        ("detectors: [sytem]", "unknown detector 'sytem'"),
+        (
+            "detectors: [sytem]",
+            "unknown detector 'sytem', did you mean 'system'?",
+        ),
+        (
+            "detectors: [mainframe]",
+            "unknown detector 'mainframe'; there are env, system",
+        ),
+        (
+            "system: {resource_attributes: {host.nam: {enabled: false}}}",
+            "system::resource_attributes: unknown attribute 'host.nam', did you mean 'host.name'?",
+        ),
+        (
+            "elasticbeanstalk: {resource_attributes: {color: {enabled: false}}}",
+            "unknown attribute 'color'; there are cloud.platform",
+        ),
+        ("ec2: {tags: ['(']}", "expected a regular expression"),
         ("detectors: []", "names no detector"),
         ("gcp: {endpoint: metadata}", "expected http://host:port"),
     ] {
         let problems = decode(&factory(), yaml).err().unwrap().to_string();
         assert!(problems.contains(why), "{yaml}: {problems}");
     }
+}
+
+/// Older names, detectors named twice and attributes of no fixed name are accepted.
+#[tokio::test]
+async fn what_the_collector_accepts_is_accepted() {
+    let play = Play::start(
+        "detectors: [system, system, env, env]\nk8snode: {node_from_env_var: NODE}\nenv: {resource_attributes: {my.own: {enabled: false}}}\n\
+         ec2: {tags: ['.*'], tags_from_imds: false, max_attempts: 10, max_backoff: 5m}\nvultr: {fail_on_missing_metadata: true}",
+    )
+    .await;
+    holds(&play.resource("own").await, &[("os.type", "linux")]);
+}
+
+/// Whoever insists on metadata does not start without.
+#[tokio::test]
+async fn a_start_without_metadata_fails_on_request() {
+    let answers = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&answers);
+    let address =
+        http_server(
+            move |_| match counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                0 => Reply::Whole(503, String::new()),
+                _ => Reply::ok(r#"{"instance_id": "u-1", "cloud_name": "upcloud"}"#),
+            },
+        )
+        .await;
+    // A metadata service that is late.
+    let play = Play::start(&format!(
+        "detectors: [upcloud]\nfail_on_missing_metadata: true\ntimeout: 30s\nupcloud: {{endpoint: 'http://{address}'}}"
+    ))
+    .await;
+    holds(&play.resource("own").await, &[("host.id", "u-1")]);
+    // One that never comes, insisted on for itself; nobody insists on the other.
+    let yaml = "detectors: [digitalocean, upcloud]\ntimeout: 50ms\ndigitalocean: {endpoint: 'http://127.0.0.1:1'}\n\
+                upcloud: {endpoint: 'http://127.0.0.1:1', fail_on_missing_metadata: true}";
+    let problem = Play::processor(yaml).start().await.unwrap_err();
+    let problem = problem.to_string();
+    assert!(
+        problem.starts_with("upcloud found nothing within 50ms"),
+        "{problem}"
+    );
 }
 
 #[tokio::test]

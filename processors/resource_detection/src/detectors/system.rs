@@ -9,10 +9,24 @@ use corten_pdata::AnyValue;
 use corten_pdata::build::OwnedValue;
 
 use crate::config::HostnameSource;
-use crate::detectors::{Found, texts};
+use crate::detectors::{Attribute, Found, texts};
 
-/// The attributes that are told unless the user says otherwise.
-pub(crate) static ON: [&str; 2] = ["host.name", "os.type"];
+pub(crate) static ATTRIBUTES: [Attribute; 14] = [
+    ("host.arch", false),
+    ("host.cpu.family", false),
+    ("host.cpu.model.id", false),
+    ("host.cpu.model.name", false),
+    ("host.cpu.stepping", false),
+    ("host.cpu.vendor.id", false),
+    ("host.id", false),
+    ("host.ip", false),
+    ("host.mac", false),
+    ("host.name", true),
+    ("os.description", false),
+    ("os.name", false),
+    ("os.type", true),
+    ("os.version", false),
+];
 
 /// What the host below `root` says of itself.
 pub(crate) fn detect(root: &Path, sources: &[HostnameSource]) -> Found {
