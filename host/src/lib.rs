@@ -26,6 +26,7 @@ pub mod clocksource;
 pub mod cpuinfo;
 mod device;
 pub mod diskstats;
+pub mod drivers;
 mod error;
 pub mod families;
 mod file;

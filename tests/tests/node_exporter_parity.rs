@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use corten_tests::{Child, Command, Metrics, Peer, case, free_port, get, peer, scrape, wait_for};
 
 /// Those that both have, the ones that are off by default among them.
-const COLLECTORS: [&str; 57] = [
+const COLLECTORS: [&str; 58] = [
     "arp",
     "bcache",
     "bonding",
@@ -27,6 +27,7 @@ const COLLECTORS: [&str; 57] = [
     "dmi",
     "edac",
     "entropy",
+    "ethtool",
     "fibrechannel",
     "filefd",
     "filesystem",
@@ -497,40 +498,4 @@ fn detailed_counters_of_interfaces_are_node_exporters() {
             |sample: &&(String, BTreeMap<String, String>, f64)| sample.1.contains_key("ifalias");
         assert!(corten.samples.iter().filter(aliased).count() > 15);
     }
-}
-
-/// What drivers count and what interfaces can do. A driver's firmware is told by an ioctl alone that Corten does not use, and
-/// the versions that few drivers still write by hand are told as the kernel's.
-#[test]
-fn drivers_of_interfaces_are_node_exporters() {
-    let pair = Pair::with(&["--collector.ethtool".to_owned()], "ethtool.yaml", &[]);
-    let [old, corten, _] = pair.read();
-    let is_told = |name: &str| name == "node_ethtool_info" || name.starts_with("node_network_");
-    let types = |metrics: &Metrics| {
-        let of = metrics.types.iter().filter(|(name, _)| is_told(name));
-        of.map(|(name, kind)| (name.clone(), kind.clone()))
-            .collect::<BTreeMap<_, _>>()
-    };
-    assert!(!types(&old).is_empty(), "no interface has a driver");
-    assert_eq!(types(&old), types(&corten));
-    let of = |metrics: &Metrics| {
-        let keys = metrics
-            .samples
-            .iter()
-            .cloned()
-            .map(|(name, mut labels, _)| {
-                labels.remove("firmware_version");
-                labels.remove("expansion_rom_version");
-                if labels
-                    .get("driver")
-                    .is_some_and(|driver| driver != "virtio_net" && driver != "ifb")
-                {
-                    labels.remove("version");
-                }
-                (name, labels)
-            });
-        keys.filter(|(name, _)| is_told(name))
-            .collect::<BTreeSet<_>>()
-    };
-    assert_eq!(of(&old), of(&corten));
 }

@@ -1,15 +1,14 @@
 //! What the drivers of network interfaces count, who they are, and what the interfaces can do.
 //!
-//! The drivers' counters, told by an ioctl alone, are not asked for yet; what an interface can do comes for all of them in one
-//! answer of the kernel's family `ethtool`; the driver's name is that of its folder.
+//! Drivers are asked one by one; what an interface can do comes for all of them in one answer of the kernel's family `ethtool`.
 
 use std::collections::{BTreeMap, HashMap};
 
 use corten_config::types::Regex;
+use corten_host::drivers::Drivers;
 use corten_host::families::Kind::{Gauge, Untyped};
-use corten_host::links;
 use corten_host::scan::float;
-use corten_host::{Attributes, HostError, Roots, is_sysfs, link_modes};
+use corten_host::{Attributes, HostError, is_sysfs, link_modes};
 
 use crate::collector::{Collector, Emit};
 use crate::config::Config;
@@ -22,7 +21,7 @@ pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(EthtoolCollector {
         is_own: is_sysfs(&folder),
         net: Attributes::new(folder),
-        roots: sources.roots.clone(),
+        drivers: None,
         devices: Filter::new(
             config.device_exclude.as_ref(),
             config.device_include.as_ref(),
@@ -36,7 +35,8 @@ struct EthtoolCollector {
     /// Whether the folder is the kernel's own: drivers can be asked about the agent's own network alone.
     is_own: bool,
     net: Attributes,
-    roots: Roots,
+    /// Opened when it is first needed.
+    drivers: Option<Drivers>,
     devices: Filter,
     metrics: Regex,
 }
@@ -133,9 +133,6 @@ const KNOWN: [(&str, &str, &str); 7] = [
     ),
 ];
 
-/// Versions that drivers write into their answer and nowhere else.
-const VERSIONS: [(&str, &str); 3] = [("tun", "1.6"), ("veth", "1.0"), ("virtio_net", "1.0.0")];
-
 /// A counter's name with every run of what is no letter, digit or `_`, and the `_` around it, made one `_`.
 fn sanitized(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
@@ -170,49 +167,6 @@ fn metric(sanitized: &str) -> String {
     };
     let name = spell(lower.trim_start_matches('_'), "rx", "received");
     format!("node_ethtool_{}", spell(&name, "tx", "transmitted"))
-}
-
-impl EthtoolCollector {
-    /// Driver, bus and version; `None` for what nothing drives, as `lo`.
-    fn driver(&mut self, device: &str, maker: Option<&String>) -> Option<[String; 3]> {
-        let folder = self.net.folder().join(device).join("device");
-        let name = |path: &std::path::Path| {
-            let name = path.file_name()?;
-            Some(name.to_string_lossy().into_owned())
-        };
-        let (driver, bus) = match std::fs::read_link(folder.join("driver")) {
-            Ok(driver) => {
-                let place = std::fs::canonicalize(&folder).unwrap_or_default();
-                let bus = name(&place).unwrap_or_default();
-                // virtio tells the bus of what it is a part of.
-                let parent = place.parent().filter(|_| bus.starts_with("virtio"));
-                let bus = parent.and_then(name).unwrap_or(bus);
-                (name(&driver)?, bus)
-            }
-            Err(_) => (
-                maker.filter(|maker| !maker.is_empty())?.clone(),
-                String::new(),
-            ),
-        };
-        let version = match VERSIONS.iter().find(|(known, _)| *known == driver) {
-            Some((_, version)) => (*version).to_owned(),
-            None => {
-                let file = self.roots.sys("module").join(&driver).join("version");
-                let own = std::fs::read_to_string(file).ok();
-                own.map(|text| text.trim().to_owned())
-                    .unwrap_or_else(kernel)
-            }
-        };
-        Some([driver, bus, version])
-    }
-}
-
-/// The kernel's release, which is the version of drivers that have none.
-fn kernel() -> String {
-    rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned()
 }
 
 fn put_modes(emit: &mut Emit<'_>, device: &str, modes: &Modes) {
@@ -275,13 +229,6 @@ impl Collector for EthtoolCollector {
                 "the drivers of another network's interfaces cannot be asked",
             ));
         }
-        let mut makers = HashMap::new();
-        links::each(&mut |link| {
-            makers.insert(
-                link.name.clone().into_owned(),
-                link.maker.clone().into_owned(),
-            );
-        })?;
         let mut told = HashMap::new();
         link_modes::each(&mut |modes| {
             let known = Modes {
@@ -298,24 +245,31 @@ impl Collector for EthtoolCollector {
             if let Some(modes) = told.get(device) {
                 put_modes(emit, device, modes);
             }
-            if let Some([driver, bus, version]) = self.driver(device, makers.get(device)) {
-                emit.put(
-                    Gauge,
-                    "node_ethtool_info",
-                    "What drives each interface: always 1.",
-                    &[
-                        ("bus_info", &bus),
-                        ("device", device),
-                        ("driver", &driver),
-                        ("expansion_rom_version", ""),
-                        ("firmware_version", ""),
-                        ("version", &version),
-                    ],
-                    1.0,
-                );
-            }
-            // No safe function asks drivers: below-ethtool 0.9 crashes on interfaces that count nothing.
-            let counters: Vec<(String, u64)> = Vec::new();
+            let drivers = match &mut self.drivers {
+                Some(drivers) => drivers,
+                None => self.drivers.insert(Drivers::open()?),
+            };
+            let Some(driver) = drivers.driver(device)? else {
+                continue;
+            };
+            emit.put(
+                Gauge,
+                "node_ethtool_info",
+                "What drives each interface: always 1.",
+                &[
+                    ("bus_info", &driver.bus),
+                    ("device", device),
+                    ("driver", &driver.name),
+                    ("expansion_rom_version", &driver.rom),
+                    ("firmware_version", &driver.firmware),
+                    ("version", &driver.version),
+                ],
+                1.0,
+            );
+            let mut counters = Vec::new();
+            drivers.counters(device, &driver, &mut |name, value| {
+                counters.push((name.to_owned(), value));
+            })?;
             put_counters(emit, device, &self.metrics, &counters);
         }
         Ok(())
