@@ -181,6 +181,13 @@ impl Context {
         }
     }
 
+    /// The same with a place of its own on another board: for a part whose health is not its owner's.
+    #[must_use]
+    pub fn with_health(mut self, board: &Health) -> Self {
+        self.health = board.register(self.kind, self.id.clone());
+        self
+    }
+
     /// A context for tests and tools: no extensions, metrics that go nowhere.
     ///
     /// # Panics

@@ -78,7 +78,7 @@ impl Expr {
 /// A parsed expression about something else than an entry: the rules by which receivers are created, say.
 ///
 /// What its names mean is given when it is evaluated; a name that is not given is nothing. As upstream does where
-/// `type` is a name, the function `type` is called `typeOf` here. A map of text alone, such as a pod's labels, has empty
+/// `type` is a name, the function `type` is called `typeOf` here; there is no `env`. A map of text alone, such as a pod's labels, has empty
 /// text for what it lacks.
 ///
 /// ```

@@ -303,7 +303,7 @@ fn names_are_what_is_given() {
         let value = expr.value(&endpoint()).unwrap().to_json().to_string();
         assert_eq!(value, expected, "{text}");
     }
-    for wrong in ["type(port)", "$", "port ==", ""] {
+    for wrong in ["type(port)", "env('HOME')", "$", "port ==", ""] {
         assert!(wrong.parse::<FreeExpr>().is_err(), "{wrong}");
     }
     let port: FreeExpr = "port".parse().unwrap();

@@ -1,0 +1,522 @@
+//! From an endpoint to the receivers that it should have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use corten_component::{ComponentId, Endpoint, Factories, Factory, Kind, Signal};
+use corten_config::{Entry, Node, Section, Source, Span, Value as Setting, nearest};
+use corten_operators::{EvalError, Map, Value};
+use parking_lot::Mutex;
+
+use crate::config::{Attributes, Config};
+use crate::expand::{self, ExpandError, SettingError, Text};
+use crate::hints::{self, HintError};
+
+/// A receiver that should run, with everything that decides how: two that are equal need not be told apart.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    /// What it is called, unlike any other.
+    pub(crate) id: ComponentId,
+    /// The signals that it may bring.
+    pub(crate) signals: Vec<Signal>,
+    /// Its settings, expanded.
+    pub(crate) config: Section,
+    /// What its data gets.
+    pub(crate) attributes: Vec<(String, String)>,
+}
+
+/// Why an endpoint does not get a receiver that it should have.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WantedError {
+    /// The rule cannot be evaluated.
+    #[error("the rule has no answer: {0}")]
+    Rule(#[from] EvalError),
+    /// The settings cannot be expanded.
+    #[error("{0}")]
+    Setting(#[from] SettingError),
+    /// An attribute cannot be expanded.
+    #[error("resource attribute {name}: {source}")]
+    Attribute {
+        /// Which.
+        name: String,
+        /// Why.
+        source: ExpandError,
+    },
+    /// The annotations cannot be followed.
+    #[error("{0}")]
+    Hint(#[from] HintError),
+    /// There is no such receiver.
+    #[error("{0}")]
+    Unknown(#[from] UnknownReceiver),
+    /// Annotations may only ask for what is made for an endpoint.
+    #[error("it has no endpoint, so annotations cannot ask for it")]
+    NoTarget,
+    /// The settings of an annotation lead elsewhere.
+    #[error("expected an endpoint at {target}, the pod's own, found '{found}'")]
+    OtherTarget {
+        /// The endpoint's own target.
+        target: String,
+        /// What the annotation says.
+        found: String,
+    },
+    /// What it would be called is no name.
+    #[error("{0}")]
+    Id(#[from] corten_config::types::ParseIdError),
+}
+
+/// There is no receiver of this type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no receiver \"{name}\"{near}")]
+pub(crate) struct UnknownReceiver {
+    name: String,
+    near: String,
+}
+
+/// What went wrong for one endpoint.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// The receiver's name in the configuration or its annotation.
+    pub(crate) receiver: String,
+    /// Why.
+    pub(crate) error: WantedError,
+}
+
+/// Knows the templates, and says what an endpoint should have.
+pub(crate) struct Planner {
+    creator: ComponentId,
+    config: Config,
+    factories: Arc<Factories>,
+    /// Whether receivers have a setting `endpoint`; schemas are not cheap.
+    targets: Mutex<BTreeMap<&'static str, bool>>,
+}
+
+/// A receiver to be made for an endpoint.
+struct Asked<'a> {
+    /// Its type and name.
+    name: &'a str,
+    config: Option<&'a Section>,
+    attributes: Option<&'a Attributes>,
+    /// The only signal, where an annotation asks.
+    hinted: Option<Signal>,
+}
+
+impl Planner {
+    pub(crate) fn new(creator: ComponentId, config: Config, factories: Arc<Factories>) -> Self {
+        Self {
+            creator,
+            config,
+            factories,
+            targets: Mutex::default(),
+        }
+    }
+
+    /// The factory of receivers of this type.
+    pub(crate) fn factory(&self, id: &ComponentId) -> Result<&Factory, UnknownReceiver> {
+        let name = id.component_type();
+        if let Some(factory) = self.factories.find(Kind::Receiver, name) {
+            return Ok(factory);
+        }
+        let all = self.factories.of_kind(Kind::Receiver);
+        let near = nearest(name, all.map(|factory| factory.metadata().type_name));
+        Err(UnknownReceiver {
+            name: name.to_owned(),
+            near: near.map_or_else(String::new, |near| format!(", did you mean \"{near}\"?")),
+        })
+    }
+
+    /// The receivers that this endpoint should have, and those that it should have and cannot.
+    pub(crate) fn of(&self, endpoint: &Endpoint) -> (Vec<Wanted>, Vec<Failed>) {
+        let names = names(endpoint);
+        let mut wanted = Vec::new();
+        let mut failed = Vec::new();
+        let mut note = |receiver: &str, outcome: Result<Option<Wanted>, WantedError>| match outcome
+        {
+            Ok(found) => wanted.extend(found),
+            Err(error) => failed.push(Failed {
+                receiver: receiver.to_owned(),
+                error,
+            }),
+        };
+        match hints::hint(&self.config.discovery, endpoint) {
+            Ok(None) => {}
+            // As upstream: where a pod asks for itself, no rule is looked at.
+            Ok(Some(hint)) if self.is_ignored(&hint.receiver) => {}
+            Ok(Some(hint)) => {
+                let name = format!("{}/{}", hint.receiver, hint.name);
+                let asked = Asked {
+                    name: &name,
+                    config: Some(&hint.config),
+                    attributes: None,
+                    hinted: Some(hint.signal),
+                };
+                note(&name, self.wanted(&asked, endpoint, &names).map(Some));
+                return (wanted, failed);
+            }
+            Err(error) => note("of its annotations", Err(error.into())),
+        }
+        for (name, template) in &self.config.receivers {
+            let outcome = match template.rule.matches(&names) {
+                Ok(false) => continue,
+                Err(error) => Err(error.into()),
+                Ok(true) => {
+                    let asked = Asked {
+                        name,
+                        config: template.config.as_ref(),
+                        attributes: Some(&template.resource_attributes),
+                        hinted: None,
+                    };
+                    self.wanted(&asked, endpoint, &names)
+                }
+            };
+            note(name, outcome.map(Some));
+        }
+        (wanted, failed)
+    }
+
+    /// Whether annotations may not ask for it, under whichever of its names.
+    fn is_ignored(&self, receiver: &str) -> bool {
+        let known = |name: &str| {
+            let factory = self.factories.find(Kind::Receiver, name);
+            factory.map(|factory| factory.metadata().type_name)
+        };
+        let ignored = &self.config.discovery.ignore_receivers;
+        ignored.iter().any(|ignored| {
+            ignored == receiver || (known(ignored).is_some() && known(ignored) == known(receiver))
+        })
+    }
+
+    fn wanted(
+        &self,
+        asked: &Asked<'_>,
+        endpoint: &Endpoint,
+        names: &Map,
+    ) -> Result<Wanted, WantedError> {
+        let name: ComponentId = asked.name.parse()?;
+        let factory = self.factory(&name)?;
+        let config = match asked.config {
+            Some(config) => config.clone(),
+            None => Section::new(
+                Node::empty(Span::whole(&Source::new(asked.name))),
+                format!("receivers::{}::receivers::{name}::config", self.creator),
+            ),
+        };
+        let mut node = expand::settings(config.node(), names)?;
+        if node.is_null() {
+            node = Node::empty(node.span);
+        }
+        let has_target = self.has_target(factory);
+        if has_target && node.get("endpoint").is_none() {
+            node = with_target(node, &endpoint.target);
+        }
+        if asked.hinted == Some(Signal::Metrics) {
+            check_target(&node, has_target, &endpoint.target)?;
+        }
+        let all = factory.metadata().signals.iter().copied();
+        let signals = all.filter(|signal| asked.hinted.is_none_or(|hinted| hinted == *signal));
+        Ok(Wanted {
+            id: self.id(&name, endpoint)?,
+            signals: signals.collect(),
+            config: Section::new(node, config.path()),
+            attributes: self.attributes(asked.attributes, endpoint, names)?,
+        })
+    }
+
+    fn has_target(&self, factory: &Factory) -> bool {
+        let mut known = self.targets.lock();
+        *known
+            .entry(factory.metadata().type_name)
+            .or_insert_with(|| {
+                let schema = factory.schema();
+                let fields = schema.get("properties");
+                fields.is_some_and(|fields| fields.get("endpoint").is_some())
+            })
+    }
+
+    /// `redis/1` for an endpoint is called `redis/1/receiver_creator/k8s_observer/…`.
+    fn id(&self, name: &ComponentId, endpoint: &Endpoint) -> Result<ComponentId, WantedError> {
+        let mut text = name.to_string();
+        for part in [&self.creator.to_string(), &*endpoint.id] {
+            text.push('/');
+            text.extend(part.chars().map(|c| match c {
+                c if c.is_whitespace() || c.is_control() => '_',
+                c => c,
+            }));
+        }
+        Ok(text.parse()?)
+    }
+
+    fn attributes(
+        &self,
+        own: Option<&Attributes>,
+        endpoint: &Endpoint,
+        names: &Map,
+    ) -> Result<Vec<(String, String)>, WantedError> {
+        let mut all = self.config.attributes_of(endpoint.kind);
+        all.extend(own.cloned().unwrap_or_default());
+        let mut expanded = Vec::new();
+        for (name, text) in all {
+            let value = Text::parse(&text).and_then(|text| text.expand(names));
+            match value {
+                // What is not known is not said.
+                Ok(value) => {
+                    let value = expand::shown(&value).filter(|value| !value.is_empty());
+                    expanded.extend(value.map(|value| (name, value.into_owned())));
+                }
+                Err(source) => return Err(WantedError::Attribute { name, source }),
+            }
+        }
+        Ok(expanded)
+    }
+}
+
+/// What rules and settings may say about an endpoint.
+fn names(endpoint: &Endpoint) -> Map {
+    let fields = endpoint.fields.iter();
+    let mut names = Map::new();
+    for (name, value) in fields {
+        names.insert(name.as_str(), Value::from_json(value.clone()));
+    }
+    names.insert("id", &*endpoint.id);
+    names.insert("type", endpoint.kind);
+    names.insert("endpoint", endpoint.target.as_str());
+    names
+}
+
+fn with_target(node: Node, target: &str) -> Node {
+    let Some(map) = node.as_map() else {
+        return node;
+    };
+    let target = Entry {
+        key: "endpoint".to_owned(),
+        key_span: node.span.clone(),
+        value: Node::text(target, node.span.clone()),
+    };
+    let entries = map.iter().cloned().chain([target]);
+    Node {
+        value: Setting::Map(entries.collect()),
+        span: node.span.clone(),
+        original: None,
+    }
+}
+
+/// Whoever annotates a pod has its own metrics scraped, and not those of others.
+fn check_target(node: &Node, has_target: bool, target: &str) -> Result<(), WantedError> {
+    if !has_target {
+        return Err(WantedError::NoTarget);
+    }
+    let found = node
+        .get("endpoint")
+        .and_then(Node::as_str)
+        .unwrap_or_default();
+    let rest = found.split_once("://").map_or(found, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority == target {
+        return Ok(());
+    }
+    Err(WantedError::OtherTarget {
+        target: target.to_owned(),
+        found: found.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corten_component::{BoxError, Component, Context, Metadata, Next, Receiver, Stability};
+    use corten_config::{Check, from_str};
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct WithTarget {
+        endpoint: String,
+    }
+
+    #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Without {
+        include: Vec<String>,
+    }
+
+    impl Check for WithTarget {}
+    impl Check for Without {}
+
+    struct Nothing;
+    impl Component for Nothing {}
+    impl Receiver for Nothing {}
+
+    fn nothing<C>(_: Context, _: C, _: Next) -> Result<Nothing, BoxError> {
+        Ok(Nothing)
+    }
+
+    const REDIS: Metadata = Metadata {
+        kind: Kind::Receiver,
+        type_name: "redis",
+        aliases: &["redisreceiver"],
+        signals: &[Signal::Metrics, Signal::Logs],
+        produces: &[],
+        stability: Stability::Beta,
+        summary: "redis",
+    };
+    const FILES: Metadata = Metadata {
+        type_name: "file_log",
+        aliases: &["filelog"],
+        signals: &[Signal::Logs],
+        ..REDIS
+    };
+
+    fn planner(yaml: &str) -> Planner {
+        let config: Config = from_str(yaml).unwrap();
+        let factories = Factories::new(vec![
+            Factory::receiver(&REDIS, nothing::<WithTarget>),
+            Factory::receiver(&FILES, nothing::<Without>),
+        ]);
+        let creator = "receiver_creator".parse().unwrap();
+        Planner::new(creator, config, Arc::new(factories))
+    }
+
+    fn port(annotations: &serde_json::Value) -> Endpoint {
+        let fields = json!({"name": "redis", "port": 6379, "container_name": "c", "pod": {
+            "name": "redis-0", "namespace": "shop", "uid": "u", "labels": {"app": "redis"}, "annotations": annotations}});
+        Endpoint {
+            id: Arc::from("o/u/a b(6379)"),
+            target: "10.0.0.7:6379".to_owned(),
+            kind: "port",
+            fields: fields.as_object().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// `id {settings} attributes`, and errors, a line each.
+    fn shown(planner: &Planner, endpoint: &Endpoint) -> Vec<String> {
+        let (wanted, failed) = planner.of(endpoint);
+        let wanted = wanted.iter().map(|wanted| {
+            let config = serde_json::to_string(&wanted.config).unwrap();
+            let attributes = wanted.attributes.iter();
+            let attributes: Vec<_> = attributes
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            format!("{} {config} {}", wanted.id, attributes.join(" "))
+        });
+        let failed = failed.iter();
+        let failed = failed.map(|failed| format!("{}: {}", failed.receiver, failed.error));
+        wanted.chain(failed).collect()
+    }
+
+    #[test]
+    fn a_rule_that_is_true_wants_a_receiver_with_the_target_if_it_has_one() {
+        let planner = planner(
+            r#"
+receivers:
+  redis/1: {rule: type == "port" && port == 6379}
+  redis/2: {rule: type == "port", config: {endpoint: 'tcp://`endpoint`'}, resource_attributes: {k8s.pod.uid: "", app: '`pod.labels["app"]`', team: '`pod.labels["team"]`', gone: '`nothing`'}}
+  redis/3: {rule: type == "pod"}
+  file_log: {rule: type == "port"}
+"#,
+        );
+        let pod = "k8s.namespace.name=shop k8s.pod.name=redis-0";
+        let id = "receiver_creator/o/u/a_b(6379)";
+        let target = r#"{"endpoint":"10.0.0.7:6379"}"#;
+        assert_eq!(
+            shown(&planner, &port(&json!({}))),
+            [
+                format!("file_log/{id} {{}} {pod} k8s.pod.uid=u"),
+                format!("redis/1/{id} {target} {pod} k8s.pod.uid=u"),
+                format!(r#"redis/2/{id} {{"endpoint":"tcp://10.0.0.7:6379"}} app=redis {pod}"#),
+            ]
+        );
+    }
+
+    #[test]
+    fn own_resource_attributes_stand_in_place_of_a_types_defaults() {
+        let planner = planner(
+            "receivers: {redis: {rule: type == 'port'}}\nresource_attributes: {port: {n: '`name`'}}",
+        );
+        let all = shown(&planner, &port(&json!({})));
+        assert_eq!(
+            all,
+            [r#"redis/receiver_creator/o/u/a_b(6379) {"endpoint":"10.0.0.7:6379"} n=redis"#]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_and_the_rest_goes_on() {
+        let planner = planner(
+            r#"
+receivers:
+  redis/a: {rule: type == "port" && port}
+  redis/b: {rule: type == "port", config: {endpoint: 'x`pod`'}}
+  redis/c: {rule: type == "port", resource_attributes: {x: 'x`port + pod`'}}
+  redi: {rule: type == "port"}
+  redis: {rule: type == "port"}
+"#,
+        );
+        let all = shown(&planner, &port(&json!({}))).join("\n");
+        for expected in [
+            "redis/a: the rule has no answer: ",
+            "redis/b: config:4:54: `pod` is a map",
+            "redis/c: resource attribute x: `port + pod`: ",
+            "redi: there is no receiver \"redi\", did you mean \"redis\"?",
+            "redis/receiver_creator/o/u/a_b(6379) {",
+        ] {
+            assert!(all.contains(expected), "{expected} in\n{all}");
+        }
+        assert_eq!(all.lines().count(), 5);
+    }
+
+    fn hinted(scraper: &str, config: &str) -> Endpoint {
+        port(&json!({
+            "io.opentelemetry.discovery.metrics/enabled": "true",
+            "io.opentelemetry.discovery.metrics/scraper": scraper,
+            "io.opentelemetry.discovery.metrics/config": config,
+        }))
+    }
+
+    #[test]
+    fn annotations_come_before_rules_and_stay_at_their_pod() {
+        let on = planner("discovery: {enabled: true}\nreceivers: {redis: {rule: type == 'port'}}");
+        let at = |config: &str| shown(&on, &hinted("redis", config)).join("\n");
+        assert!(at("").starts_with(
+            r#"redis/u_6379/receiver_creator/o/u/a_b(6379) {"endpoint":"10.0.0.7:6379"} k8s"#
+        ));
+        assert!(
+            at("endpoint: 'http://`endpoint`/status'")
+                .contains(r#"{"endpoint":"http://10.0.0.7:6379/status"}"#)
+        );
+        let (wanted, _) = on.of(&hinted("redis", ""));
+        assert_eq!(
+            wanted.first().map(|wanted| wanted.signals.clone()),
+            Some(vec![Signal::Metrics])
+        );
+        for elsewhere in [
+            "endpoint: http://10.0.0.8:6379",
+            "endpoint: http://10.0.0.7:6379@evil",
+            "endpoint: '`\"http://evil\"`'",
+            "endpoint: 'evil/`endpoint`'",
+            "endpoint: ''",
+        ] {
+            let said = at(elsewhere);
+            assert!(said.contains("the pod's own, found"), "{elsewhere}: {said}");
+        }
+        assert!(
+            shown(&on, &hinted("file_log", ""))
+                .join("")
+                .contains("no endpoint")
+        );
+        assert!(
+            shown(&on, &hinted("nothing", ""))
+                .join("")
+                .contains("no receiver \"nothing\"")
+        );
+        // What is ignored, under any of its names, leaves the endpoint to the rules.
+        let off = planner(
+            "discovery: {enabled: true, ignore_receivers: [redisreceiver]}\nreceivers: {redis: {rule: type == 'port'}}",
+        );
+        let all = shown(&off, &hinted("redis", ""));
+        assert!(
+            all.join("").starts_with("redis/receiver_creator/"),
+            "{all:?}"
+        );
+    }
+}
