@@ -22,6 +22,7 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_otlp_receiver::factory(),
         corten_pod_logs_receiver::factory(),
         corten_process_metrics_receiver::factory(),
+        corten_receiver_creator_receiver::factory(),
         corten_syslog_receiver::factory(),
         corten_zipkin_receiver::factory(),
         // Processors.
@@ -49,5 +50,6 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_file_storage_extension::factory(),
         corten_health_check_extension::factory(),
         corten_k8s_leader_elector_extension::factory(),
+        corten_k8s_observer_extension::factory(),
     ]
 }
