@@ -2,6 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A request of more bytes is large: it waits for its turn.
+const LARGE: usize = 512 << 10;
+/// How many bytes large requests may have together. What is gained by more of them at once is small, since one core reads
+/// them one after the other anyway; each costs its whole length.
+const TOGETHER: usize = 16 << 20;
+/// How long a turn is waited for. Whoever has his may be slow: nobody is kept longer by that.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How many requests of one connection may wait with what they have sent unread. HTTP/2 bounds what a connection has unread
+/// as a whole: were that all used up by those that wait, the one whose turn it is could send nothing. A quarter of it
+/// is one request's.
+const UNREAD: usize = 2;
 
 /// A bound on the bytes that requests hold between their arrival and their answer. What exceeds it is
 /// refused before it is read, so memory follows from the configuration and not from the load.
@@ -9,6 +24,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Admission {
     limit: usize,
     used: AtomicUsize,
+    /// In KiB.
+    large: Arc<Semaphore>,
+}
+
+/// A connection, among the extensions of its requests: how many of them wait for their turn.
+#[derive(Clone, Debug, Default)]
+pub struct Connection(Arc<AtomicUsize>);
+
+/// One that waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Connection {
+    /// `None` when there are enough already.
+    fn wait(&self) -> Option<Waiting<'_>> {
+        let waiting = Waiting(&self.0);
+        (self.0.fetch_add(1, Ordering::Relaxed) < UNREAD).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Admission {
@@ -18,6 +56,7 @@ impl Admission {
         Arc::new(Self {
             limit,
             used: AtomicUsize::new(0),
+            large: Arc::new(Semaphore::new(TOGETHER >> 10)),
         })
     }
 
@@ -28,6 +67,7 @@ impl Admission {
         self.take(bytes).then(|| Reservation {
             admission: Arc::clone(self),
             bytes,
+            turn: None,
         })
     }
 
@@ -58,9 +98,35 @@ impl Admission {
 pub struct Reservation {
     admission: Arc<Admission>,
     bytes: usize,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Reservation {
+    /// Waits for a moment in which a request of so many bytes is better read: at once, unless it is large and others like it
+    /// are under way. They take turns, the first first, and what waits is unread.
+    ///
+    /// It is read after a tenth of a second in any case, and at once where too many requests of its `connection` wait already: a
+    /// turn saves memory where senders are many and fast, and never costs anybody an answer.
+    pub async fn turn(&mut self, bytes: usize, connection: Option<&Connection>) {
+        if bytes <= LARGE || self.turn.is_some() {
+            return;
+        }
+        let permits = u32::try_from(bytes.min(TOGETHER) >> 10).unwrap_or(u32::MAX);
+        let large = Arc::clone(&self.admission.large);
+        if let Ok(turn) = Arc::clone(&large).try_acquire_many_owned(permits) {
+            self.turn = Some(turn);
+            return;
+        }
+        let waiting = connection.map(Connection::wait);
+        if matches!(waiting, Some(None)) {
+            return;
+        }
+        let turn = large.acquire_many_owned(permits);
+        if let Ok(Ok(turn)) = tokio::time::timeout(PATIENCE, turn).await {
+            self.turn = Some(turn);
+        }
+    }
+
     /// Makes room for at least `bytes` in all. `false` when there is none; what was held stays held.
     #[must_use]
     pub fn grow(&mut self, bytes: usize) -> bool {
@@ -80,6 +146,10 @@ impl Reservation {
 
     /// Gives back what is held beyond `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
+        if let Some(turn) = &mut self.turn {
+            let spare = turn.num_permits().saturating_sub(bytes >> 10);
+            drop(turn.split(spare));
+        }
         if let Some(less) = self.bytes.checked_sub(bytes) {
             self.admission.used.fetch_sub(less, Ordering::Relaxed);
             self.bytes = bytes;
@@ -128,5 +198,53 @@ mod tests {
         assert!(growing.grow(1000));
         drop(growing);
         assert_eq!(admission.used(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_requests_take_turns_and_none_waits_for_long() {
+        let admission = Admission::new(1 << 30);
+        let reserve = || admission.reserve(1).unwrap();
+        let began = tokio::time::Instant::now();
+        let mut under_way: Vec<Reservation> = Vec::new();
+        for _ in 0..4 {
+            let mut room = reserve();
+            room.turn(4 << 20, None).await;
+            under_way.push(room);
+        }
+        // Small ones never wait, and neither did those.
+        reserve().turn(LARGE, None).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        let mut fifth = reserve();
+        let ends = async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            drop(under_way.pop());
+        };
+        tokio::join!(fifth.turn(4 << 20, None), ends);
+        assert_eq!(began.elapsed(), Duration::from_millis(30));
+        // Nobody ends: it is read all the same.
+        reserve().turn(4 << 20, None).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(130));
+        // What was estimated too high is given back.
+        fifth.shrink(1 << 20);
+        reserve().turn(3 << 20, None).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(130));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_requests_of_a_connection_wait_unread() {
+        let admission = Admission::new(1 << 30);
+        let mut lone = admission.reserve(1).unwrap();
+        lone.turn(1 << 30, None).await;
+        let connection = Connection::default();
+        let began = tokio::time::Instant::now();
+        let one = async || {
+            let mut room = admission.reserve(1).unwrap();
+            room.turn(1 << 20, Some(&connection)).await;
+            began.elapsed()
+        };
+        let waited = tokio::join!(one(), one(), one());
+        assert_eq!(waited, (PATIENCE, PATIENCE, Duration::ZERO));
+        // Those who waited are counted no more.
+        assert_eq!(one().await, PATIENCE * 2);
     }
 }

@@ -5,7 +5,7 @@ use corten_component::GrpcCode;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 
 use super::{Status, frame};
-use crate::admission::Reservation;
+use crate::admission::{Connection, Reservation};
 use crate::body::{Body, BodyError, Decoder, Encoding, Frames, Limits};
 
 /// Why a call's message was not taken.
@@ -65,6 +65,7 @@ pub async fn read_message(
                 .ok_or_else(|| BodyError::Encoding(name.chars().take(40).collect()))?
         }
     };
+    let connection = request.extensions().get::<Connection>().cloned();
     let mut frames = Frames::new(request.body_mut(), limits);
     let mut head = [0u8; 5];
     let mut rest = read_head(&mut frames, &mut head).await?;
@@ -93,8 +94,14 @@ pub async fn read_message(
         }
         .into());
     }
-    if room.as_deref_mut().is_some_and(|room| !room.grow(len)) {
-        return Err(BodyError::NoRoom.into());
+    if let Some(room) = room.as_deref_mut() {
+        // What is compressed takes several times its length.
+        let factor = if encoding == Encoding::Identity { 1 } else { 4 };
+        let bytes = len.saturating_mul(factor);
+        room.turn(bytes, connection.as_ref()).await;
+        if !room.grow(len) {
+            return Err(BodyError::NoRoom.into());
+        }
     }
     let message = if encoding == Encoding::Identity {
         collect(&mut frames, &mut rest, len).await?

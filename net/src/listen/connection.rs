@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use super::registry::Listen;
 use super::routes::Routes;
 use super::socket::{Peer, Socket, Stream};
+use crate::admission::Connection;
 use crate::body::Body;
 use crate::tls::ServerTls;
 
@@ -238,9 +239,11 @@ impl Connections {
     {
         let activity = Arc::new(Activity::new());
         let (routes, watched) = (Arc::clone(&self.routes), Arc::clone(&activity));
+        let connection = Connection::default();
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let (routes, busy) = (Arc::clone(&routes), Busy::begin(&watched));
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(connection.clone());
             async move {
                 let response = routes.answer(request.map(Body::incoming)).await;
                 drop(busy);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use corten_component::{GrpcCode, Refused, Signal, async_trait};
+use corten_net::admission::{Connection, Reservation};
 use corten_net::body::{self, Body, BodyError, Limits};
 use corten_net::grpc::Status;
 use corten_net::listen::{Handler, Peer, text};
@@ -87,13 +88,26 @@ impl Service {
     async fn read(
         &self,
         request: &mut Request<Body>,
-        room: &mut corten_net::admission::Reservation,
+        room: &mut Reservation,
     ) -> Result<Bytes, BodyError> {
         let compression = body::Encoding::of(request.headers())?;
         let accepted = &self.compression;
         let is_accepted = |name: &String| body::Encoding::from_name(name) == Some(compression);
         if !accepted.is_empty() && !accepted.iter().any(is_accepted) {
             return Err(BodyError::Encoding(compression.name().to_owned()));
+        }
+        let declared = http_body::Body::size_hint(request.body()).exact();
+        let declared = declared.map(|len| usize::try_from(len).unwrap_or(usize::MAX));
+        // What is compressed takes several times its length. One beyond the limit is refused as such.
+        let factor = if compression == body::Encoding::Identity {
+            1
+        } else {
+            4
+        };
+        if let Some(len) = declared.filter(|len| *len <= self.limits.wire) {
+            let connection = request.extensions().get::<Connection>().cloned();
+            let bytes = len.saturating_mul(factor);
+            room.turn(bytes, connection.as_ref()).await;
         }
         body::read_capped(request.body_mut(), compression, &self.limits, Some(room)).await
     }
