@@ -37,7 +37,7 @@ pub(crate) struct Config {
     /// Pods whose telemetry stays as it is, besides those that say so themselves with the annotation
     /// `opentelemetry.io/k8s-processor/ignore: "true"`.
     pub(crate) exclude: Exclude,
-    /// Whether the start waits until the pods are known, so that not even the first batch goes without.
+    /// Whether the start waits until the pods and all else that is watched are known, so that not even the first batch goes without.
     pub(crate) wait_for_metadata: bool,
     /// How long it waits. After that it goes on without: what comes is not held.
     pub(crate) wait_for_metadata_timeout: Time,

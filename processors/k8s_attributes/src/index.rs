@@ -79,6 +79,7 @@ struct Known {
     by_uid: HashMap<String, Entry>,
     by_name: HashMap<String, String>,
     round: u64,
+    listed: bool,
 }
 
 struct Entry {
@@ -95,6 +96,11 @@ impl Objects {
             changes: changes.clone(),
             known: Arc::default(),
         }
+    }
+
+    /// Whether they were listed completely at least once.
+    pub(crate) fn complete(&self) -> bool {
+        self.known.read().listed
     }
 
     pub(crate) fn by_uid(&self, uid: &str) -> Option<Arc<Metadata>> {
@@ -169,6 +175,7 @@ impl Keep<Partial> for Objects {
 
     fn listed(&mut self) {
         let mut known = self.known.write();
+        known.listed = true;
         let round = known.round;
         for entry in known.by_uid.values_mut() {
             if entry.round != round {
@@ -265,7 +272,9 @@ mod tests {
         objects.listing();
         objects.put(namespace("shop", "1"));
         objects.put(namespace("stays", "2"));
+        assert!(!objects.complete());
         objects.listed();
+        assert!(objects.complete());
         objects.listing();
         objects.put(namespace("shop", "3"));
         objects.put(namespace("stays", "2"));

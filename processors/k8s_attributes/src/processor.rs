@@ -254,14 +254,15 @@ impl Component for K8sAttributes {
         if self.config.wait_for_metadata {
             let patience = self.config.wait_for_metadata_timeout.get();
             let known = async {
-                while !self.pods.complete() {
+                while !(self.pods.complete() && self.around.complete()) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
             if tokio::time::timeout(patience, known).await.is_err() {
                 tracing::warn!(
                     ?patience,
-                    "the pods are not known yet: telemetry goes on without their names until they are"
+                    pods = self.pods.complete(),
+                    "not everything is known yet: telemetry goes on without its names until it is"
                 );
             }
         }

@@ -147,6 +147,15 @@ impl Surroundings {
 
     /// Whether anything besides pods is watched.
     pub(crate) fn any(&self) -> bool {
+        self.all().next().is_some()
+    }
+
+    /// Whether everything that is watched was listed completely at least once.
+    pub(crate) fn complete(&self) -> bool {
+        self.all().all(Objects::complete)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Objects> {
         [
             &self.namespaces,
             &self.nodes,
@@ -158,7 +167,7 @@ impl Surroundings {
             &self.cron_jobs,
         ]
         .into_iter()
-        .any(Option::is_some)
+        .flatten()
     }
 
     /// A number that changes with any of the objects, to be read before them.

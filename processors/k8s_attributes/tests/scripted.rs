@@ -265,11 +265,7 @@ async fn labels_annotations_and_owners_become_attributes() {
         ("owner", "blue"),
         ("deployment.environment", "prod"),
     ]));
-    // The other watches fill their indexes a moment after that of the pods.
-    eventually("everything is known", Duration::from_secs(20), || async {
-        (play.resource(&known, None).await == wanted).then_some(())
-    })
-    .await;
+    assert_eq!(play.resource(&known, None).await, wanted);
 }
 
 /// The pod of a cron job's job, with containers of every kind.
@@ -357,11 +353,7 @@ async fn the_cluster_the_cron_job_and_every_container_are_told() {
         let mut wanted = expected(&common);
         wanted.extend(expected(&own));
         let known = [("k8s.pod.uid", "u-1"), own[0]];
-        // The other watches fill their indexes a moment after that of the pods.
-        eventually("everything is known", Duration::from_secs(20), || async {
-            (play.resource(&known, None).await == wanted).then_some(())
-        })
-        .await;
+        assert_eq!(play.resource(&known, None).await, wanted);
     }
 }
 
@@ -392,10 +384,7 @@ async fn resources_without_pods_are_told_of_what_they_name() {
         ("k8s.node.label.zone", "a"),
         ("k8s.node.uid", "n-1"),
     ]));
-    eventually("everything is known", Duration::from_secs(20), || async {
-        (play.resource(&known, None).await == wanted).then_some(())
-    })
-    .await;
+    assert_eq!(play.resource(&known, None).await, wanted);
 }
 
 /// With a role for one namespace nothing is asked beyond it.
@@ -415,15 +404,8 @@ async fn workloads_of_one_namespace_are_asked_for_there() {
     )
     .await;
     let known = [("k8s.pod.uid", "u-1")];
-    eventually(
-        "the deployment is known",
-        Duration::from_secs(20),
-        || async {
-            let seen = play.resource(&known, None).await;
-            (seen.get("k8s.deployment.uid")? == "d-1").then_some(())
-        },
-    )
-    .await;
+    let seen = play.resource(&known, None).await;
+    assert_eq!(seen["k8s.deployment.uid"], "d-1");
     let beyond = |target: &String| !target.contains("/namespaces/shop/");
     assert!(!play.cluster.seen().iter().any(beyond));
 }
