@@ -251,6 +251,7 @@ fn permissions_are_given_one_by_one() {
         ("scrape", "endpointslices"),
         ("events", "events"),
         ("podLogs", "pods/log"),
+        ("observer", "ingresses"),
         ("leaderElection", "leases"),
     ] {
         let text = rendered("rbac", &json!({"rbac": {value: true}}));

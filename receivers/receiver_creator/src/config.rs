@@ -19,13 +19,15 @@ pub(crate) type Attributes = BTreeMap<String, String>;
 pub(crate) struct Config {
     /// The extensions whose endpoints are looked at, such as `k8s_observer`.
     pub(crate) watch_observers: Vec<ComponentId>,
-    /// The receivers to create, by their type and a name: `redis`, `file_log/app`.
+    /// The receivers to create, by their type and a name: `redis`, `file_log/app`. Each has a `rule`, an expression that begins
+    /// with the endpoint's type, such as `type == "port" && port == 6379`; a `config`, the receiver's own settings, in which
+    /// what stands between backticks is an expression about the endpoint; and `resource_attributes` for its data.
     pub(crate) receivers: BTreeMap<String, Template>,
     /// Resource attributes that everything from an endpoint gets, by the endpoint's type (`pod`, `pod.container`, `port`,
     /// `k8s.service`, `k8s.ingress`, `k8s.node`, …), in place of the type's defaults: `k8s.pod.name`, `k8s.pod.uid` and
     /// `k8s.namespace.name` of what belongs to a pod, `k8s.container.name`, `container.id` and `container.image.name` of
     /// containers, `k8s.namespace.name` of services and ingresses, `k8s.node.name` and `k8s.node.uid` of nodes. With
-    /// backticks, as in `config`; an empty value takes an attribute away.
+    /// backticks, as in `config`.
     pub(crate) resource_attributes: BTreeMap<String, Attributes>,
     /// Receivers that pods ask for by annotations.
     pub(crate) discovery: Discovery,
@@ -40,7 +42,8 @@ pub(crate) struct Template {
     /// `` '`pod.labels["x"]`' ``. A receiver that has an `endpoint` gets the endpoint's target there, if nothing else is set.
     #[serde(default, serialize_with = "without_secrets")]
     pub(crate) config: Option<Section>,
-    /// More resource attributes for this receiver's data, over those of the endpoint's type. With backticks.
+    /// More resource attributes for this receiver's data, over those of the endpoint's type. With backticks; an
+    /// empty value takes an attribute away.
     #[serde(default)]
     pub(crate) resource_attributes: Attributes,
 }
@@ -124,7 +127,7 @@ const SECRETS: [&str; 8] = [
     "secret",
     "token",
     "key",
-    "auth",
+    "authorization",
     "credential",
     "header",
 ];

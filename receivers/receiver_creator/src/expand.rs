@@ -197,6 +197,15 @@ pub(crate) fn settings(node: &Node, names: &Map) -> Result<Node, SettingError> {
     })
 }
 
+/// Whether the settings are the same for every endpoint.
+pub(crate) fn is_static(node: &Node) -> bool {
+    match &node.value {
+        Setting::Map(map) => map.iter().all(|entry| is_static(&entry.value)),
+        Setting::Seq(items) => items.iter().all(is_static),
+        Setting::Null | Setting::Scalar(_) => text_of(node).is_none(),
+    }
+}
+
 /// Every text in the settings that cannot be read, for all endpoints alike.
 pub(crate) fn check(node: &Node, wrong: &mut Vec<SettingError>) {
     match &node.value {

@@ -208,6 +208,7 @@ fn logs(path: &str, written: Option<Section>) -> Section {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
     use std::sync::Arc;
 
@@ -322,5 +323,24 @@ mod tests {
         own["io.opentelemetry.discovery.metrics/config"] = json!("[a]");
         let error = asked(&discovery(&[]), &endpoint("port", own));
         assert!(error.ends_with("expected a map of settings"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_annotation_is_followed_or_refused(config in "\\PC{0,30}|[a-z]: [\\[{'`*&!a-z\\n: ]{0,20}") {
+            let own = json!({
+                "io.opentelemetry.discovery.metrics/enabled": "true",
+                "io.opentelemetry.discovery.metrics/scraper": "redis",
+                "io.opentelemetry.discovery.metrics/config": config,
+                "io.opentelemetry.discovery.logs/enabled": "true",
+                "io.opentelemetry.discovery.logs/config": config,
+            });
+            drop(hint(&discovery(&[]), &endpoint("port", own.clone())));
+            if let Ok(Some(hint)) = hint(&discovery(&[]), &endpoint("pod.container", own)) {
+                let include = hint.config.node().get("include").and_then(Node::as_seq).unwrap_or_default();
+                prop_assert_eq!(include.len(), 1);
+                prop_assert_eq!(include[0].as_str(), Some("/var/log/pods/shop_redis-0_u/redis/*.log"));
+            }
+        }
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corten_component::{
-    BoxError, Component, ComponentId, Context, Endpoint, Endpoints, Factories, Health, Next,
-    Observer, Receiver, async_trait,
+    BoxError, Component, Context, Endpoint, Endpoints, Factories, Next, Observer, Receiver,
+    async_trait,
 };
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::metadata::Instruments;
 use crate::running::{Running, StartError};
 use crate::wanted::{Planner, Wanted};
 
@@ -26,8 +27,7 @@ pub(crate) struct ReceiverCreator {
     next: Next,
     observers: Vec<Arc<dyn Observer>>,
     planner: Planner,
-    /// How those that were created are: a pod that does not answer is no reason to call the agent ill.
-    health: Health,
+    instruments: Instruments,
 }
 
 /// A receiver that an endpoint should have.
@@ -49,23 +49,16 @@ impl ReceiverCreator {
         let observers = observers.collect::<Result<Vec<_>, _>>()?;
         let factories = cx.services().get::<Factories>();
         let known = factories.is_some();
-        let names: Vec<String> = config.receivers.keys().cloned().collect();
-        let factories = factories.unwrap_or_default();
-        let planner = Planner::new(cx.id().clone(), config, factories);
+        let planner = Planner::new(cx.id().clone(), config, factories.unwrap_or_default());
         if known {
-            for name in names {
-                let id: ComponentId = name.parse()?;
-                planner
-                    .factory(&id)
-                    .map_err(|error| format!("receivers::{name}: {error}"))?;
-            }
+            planner.check()?;
         }
         Ok(Self {
+            instruments: Instruments::new(cx.meter(), cx.id()),
             cx,
             next,
             observers,
             planner,
-            health: Health::new(),
         })
     }
 
@@ -78,18 +71,25 @@ impl ReceiverCreator {
             for (state, observed) in states.iter_mut().zip(&mut observed) {
                 *state = Arc::clone(&observed.borrow_and_update());
             }
-            self.follow(&mut known, &states).await;
+            self.follow(&mut known, &states, AT_ONCE).await;
             tokio::select! {
                 biased;
                 () = &mut stopping => break,
                 () = news(&mut observed) => {}
             }
         }
-        self.follow(&mut known, &[]).await;
+        // Nobody waits for others at the end.
+        let all = known.len().max(1);
+        self.follow(&mut known, &[], all).await;
     }
 
-    /// Makes what runs the same as what these endpoints want.
-    async fn follow(&self, known: &mut BTreeMap<Arc<str>, Known>, states: &[Arc<Endpoints>]) {
+    /// Makes what runs the same as what these endpoints want, so many of them at once.
+    async fn follow(
+        &self,
+        known: &mut BTreeMap<Arc<str>, Known>,
+        states: &[Arc<Endpoints>],
+        at_once: usize,
+    ) {
         let now: BTreeMap<&Arc<str>, &Arc<Endpoint>> =
             states.iter().flat_map(|state| state.iter()).collect();
         let mut work = Vec::new();
@@ -112,7 +112,7 @@ impl ReceiverCreator {
         let work = work
             .into_iter()
             .map(|(endpoint, created)| self.change(endpoint, created));
-        let mut done = futures_util::stream::iter(work).buffer_unordered(AT_ONCE);
+        let mut done = futures_util::stream::iter(work).buffer_unordered(at_once);
         while let Some(changed) = done.next().await {
             if let Some(changed) = changed {
                 known.insert(Arc::clone(&changed.endpoint.id), changed);
@@ -137,12 +137,14 @@ impl ReceiverCreator {
                     let Some(running) = had.running else { continue };
                     tracing::info!(receiver = %had.wanted.id, "stopping a receiver");
                     running.stop().await;
+                    self.instruments.stopped(had.wanted.id.component_type());
                 }
             }
         }
         let endpoint = endpoint?;
         for failed in failed {
             let (receiver, error) = (failed.receiver, failed.error);
+            self.instruments.failed(failed.kind);
             tracing::error!(endpoint = %endpoint.id, receiver, %error, "a receiver cannot be created");
         }
         for wanted in wanted {
@@ -157,12 +159,13 @@ impl ReceiverCreator {
             return None;
         }
         let factory = self.planner.factory(&wanted.id).ok()?;
-        let started = Running::start(factory, wanted, &self.cx, &self.next, &self.health);
+        let started = Running::start(factory, wanted, &self.cx, &self.next);
         let receiver = &wanted.id;
         match started.await {
             Ok(running) => {
                 let target = endpoint.target.as_str();
                 tracing::info!(%receiver, target, "a receiver is created");
+                self.instruments.started(receiver.component_type());
                 Some(running)
             }
             Err(error @ StartError::NoPipeline) => {
@@ -171,6 +174,7 @@ impl ReceiverCreator {
             }
             Err(error) => {
                 tracing::error!(endpoint = %endpoint.id, %receiver, %error, "a receiver cannot be created");
+                self.instruments.failed(receiver.component_type());
                 None
             }
         }

@@ -44,13 +44,12 @@ pub(crate) enum StartError {
 }
 
 impl Running {
-    /// Reads the settings, makes the receiver and starts it. What it brings goes to `next`, its health to `health`.
+    /// Reads the settings, makes the receiver and starts it. What it brings goes to `next`.
     pub(crate) async fn start(
         factory: &Factory,
         wanted: &Wanted,
         cx: &Context,
         next: &Next,
-        health: &Health,
     ) -> Result<Self, StartError> {
         if !wanted.signals.iter().any(|signal| next.accepts(*signal)) {
             return Err(StartError::NoPipeline);
@@ -65,7 +64,8 @@ impl Running {
                 return Err(StartError::Config(all.join("; ")));
             }
         };
-        let cx = cx.part(wanted.id.clone()).with_health(health);
+        // A board of its own: a pod that does not answer is no reason to call the agent ill.
+        let cx = cx.part(wanted.id.clone()).with_health(&Health::new());
         let receiver = create(cx.clone(), next.clone()).map_err(StartError::Create)?;
         let running = Self { cx, receiver };
         let started = Arc::clone(&running.receiver).start();

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use corten_component::{ComponentId, Endpoint, Factories, Factory, Kind, Signal};
-use corten_config::{Entry, Node, Section, Source, Span, Value as Setting, nearest};
+use corten_config::types::ParseIdError;
+use corten_config::{
+    Entry, Node, Problems, Section, Severity, Source, Span, Value as Setting, nearest,
+};
 use corten_operators::{EvalError, Map, Value};
 use parking_lot::Mutex;
 
@@ -61,7 +64,7 @@ pub(crate) enum WantedError {
     },
     /// What it would be called is no name.
     #[error("{0}")]
-    Id(#[from] corten_config::types::ParseIdError),
+    Id(#[from] ParseIdError),
 }
 
 /// There is no receiver of this type.
@@ -77,6 +80,8 @@ pub(crate) struct UnknownReceiver {
 pub(crate) struct Failed {
     /// The receiver's name in the configuration or its annotation.
     pub(crate) receiver: String,
+    /// Its type, of those that there are.
+    pub(crate) kind: &'static str,
     /// Why.
     pub(crate) error: WantedError,
 }
@@ -110,6 +115,41 @@ impl Planner {
         }
     }
 
+    /// Holds every template against its receiver, as far as that can be told before there is an endpoint.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let mut wrong = Vec::new();
+        for (name, template) in &self.config.receivers {
+            let factory = name
+                .parse()
+                .map_err(|error: ParseIdError| error.to_string())
+                .and_then(|id| self.factory(&id).map_err(|error| error.to_string()));
+            let factory = match factory {
+                Ok(factory) => factory,
+                Err(error) => {
+                    wrong.push(format!("receivers::{name}: {error}"));
+                    continue;
+                }
+            };
+            let Some(config) = &template.config else {
+                continue;
+            };
+            let mut problems = Problems::new();
+            drop(factory.decode(config, &mut problems));
+            // What is filled in later may be wrong now; its names are not.
+            let complete = expand::is_static(config.node())
+                && (config.node().get("endpoint").is_some() || !self.has_target(factory));
+            let errors = problems
+                .iter()
+                .filter(|problem| problem.severity == Severity::Error)
+                .filter(|problem| complete || problem.message.starts_with("unknown field"));
+            wrong.extend(errors.map(ToString::to_string));
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(wrong.join("; "))
+    }
+
     /// The factory of receivers of this type.
     pub(crate) fn factory(&self, id: &ComponentId) -> Result<&Factory, UnknownReceiver> {
         let name = id.component_type();
@@ -134,6 +174,7 @@ impl Planner {
             Ok(found) => wanted.extend(found),
             Err(error) => failed.push(Failed {
                 receiver: receiver.to_owned(),
+                kind: self.kind(receiver),
                 error,
             }),
         };
@@ -152,7 +193,7 @@ impl Planner {
                 note(&name, self.wanted(&asked, endpoint, &names).map(Some));
                 return (wanted, failed);
             }
-            Err(error) => note("of its annotations", Err(error.into())),
+            Err(error) => note("annotations", Err(error.into())),
         }
         for (name, template) in &self.config.receivers {
             let outcome = match template.rule.matches(&names) {
@@ -171,6 +212,12 @@ impl Planner {
             note(name, outcome.map(Some));
         }
         (wanted, failed)
+    }
+
+    /// The type of the receiver of this name; whoever writes annotations shall not make up series.
+    fn kind(&self, name: &str) -> &'static str {
+        let factory = name.parse().ok().and_then(|id| self.factory(&id).ok());
+        factory.map_or("unknown", |factory| factory.metadata().type_name)
     }
 
     /// Whether annotations may not ask for it, under whichever of its names.
@@ -463,6 +510,38 @@ receivers:
             assert!(all.contains(expected), "{expected} in\n{all}");
         }
         assert_eq!(all.lines().count(), 5);
+    }
+
+    #[test]
+    fn templates_are_held_against_their_receivers() {
+        let check = |yaml: &str| planner(yaml).check();
+        assert_eq!(
+            check("receivers: {redis: {rule: type == 'port', config: {endpoint: '`endpoint`'}}}"),
+            Ok(())
+        );
+        assert_eq!(
+            check(
+                "receivers: {file_log: {rule: type == 'port', config: {include: [a, '`name`']}}}"
+            ),
+            Ok(())
+        );
+        for (receivers, expected) in [
+            (
+                "redi: {rule: type == 'port'}",
+                "receivers::redi: there is no receiver",
+            ),
+            (
+                "redis: {rule: type == 'port', config: {endpiont: '`endpoint`'}}",
+                "unknown field 'endpiont', did you mean 'endpoint'?",
+            ),
+            (
+                "file_log: {rule: type == 'port', config: {include: 5}}",
+                "config::include: expected a list",
+            ),
+        ] {
+            let error = check(&format!("receivers: {{{receivers}}}")).unwrap_err();
+            assert!(error.contains(expected), "{expected} in {error}");
+        }
     }
 
     fn hinted(scraper: &str, config: &str) -> Endpoint {
