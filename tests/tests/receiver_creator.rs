@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use corten_testing::{Cluster, Reply, http_server, kubeconfig};
-use corten_tests::{Agent, Command, FakeLoki, PodLogs, wait_for};
+use corten_tests::{Agent, Command, FakeLoki, PodLogs, free_port, get, wait_for};
 use serde_json::{Value, json};
 
 const PODS: &str = "/api/v1/pods";
@@ -20,6 +20,8 @@ struct Node {
     loki: FakeLoki,
     logs: PodLogs,
     agent: Agent,
+    /// Where Prometheus would scrape.
+    port: u16,
     _folder: tempfile::TempDir,
     _server: tokio::runtime::Runtime,
 }
@@ -41,9 +43,11 @@ impl Node {
         }));
         std::fs::write(path.join("kubeconfig"), kubeconfig(address, None)).unwrap();
         let loki = FakeLoki::start();
+        let port = free_port();
         let agent = Command::yaml(&format!(
             "
 extensions:
+  file_storage: {{directory: {path}/state, create_directory: true}}
   k8s_observer:
     auth_type: kubeConfig
     kubeconfig_path: {path}/kubeconfig
@@ -58,21 +62,33 @@ receivers:
           include: ['{path}/pods/`pod.namespace`_`pod.name`_`pod.uid`/`container_name`/*.log']
           start_at: beginning
           poll_interval: 20ms
+          storage: file_storage
           max_log_size: '`pod.annotations[\"size\"]`'
           operators: [{{type: container, add_metadata_from_filepath: false}}]
         resource_attributes:
           team: '`pod.labels[\"team\"]`'
+      host_metrics:
+        rule: type == \"pod\" && labels[\"load\"] != \"\"
+        config:
+          collection_interval: '`labels[\"load\"]`'
+          initial_delay: 0s
+          scrapers: {{load: {{}}}}
 exporters:
+  prometheus:
+    endpoint: localhost:{port}
+    resource_to_telemetry_conversion: {{enabled: true}}
   loki:
     endpoint: {loki}/loki/api/v1/push
     labels: {{namespace: k8s.namespace.name, pod: k8s.pod.name, container: k8s.container.name, team: team}}
 service:
-  extensions: [k8s_observer]
+  extensions: [file_storage, k8s_observer]
   pipelines:
+    metrics: {{receivers: [receiver_creator], exporters: [prometheus]}}
     logs: {{receivers: [receiver_creator], exporters: [loki]}}
 ",
             path = path.display(),
             loki = loki.url(),
+            port = port,
         ))
         .start();
         let logs = PodLogs::new(&path.join("pods"));
@@ -81,6 +97,7 @@ service:
             loki,
             logs,
             agent,
+            port,
             _folder: folder,
             _server: runtime,
         }
@@ -171,9 +188,9 @@ fn containers_are_read_while_their_pods_ask_for_it() {
     assert_eq!(said(&node).len(), 1);
     assert!(node.lines("quiet").is_empty(), "nobody asked for it");
 
-    // Gone, and nothing more is read; the rest goes on.
-    node.cluster.delete(PODS, "broken");
-    wait_for("the end", SOON, || {
+    // Settings change: it starts anew, and goes on where it was.
+    node.tell(cart, "cart", &json!({"logs": "on", "team": "blue"}), "2MiB");
+    wait_for("the restart", SOON, || {
         node.agent
             .log()
             .contains("stopping a receiver")
@@ -181,6 +198,37 @@ fn containers_are_read_while_their_pods_ask_for_it() {
     });
     node.logs.container(cart).out("cart goes on");
     node.has("cart", &["cart goes on", "cart is up"]);
+
+    // Gone, and nothing more is read; the rest goes on.
+    node.cluster.delete(PODS, "broken");
+    wait_for("the end", SOON, || {
+        let log = node.agent.log();
+        (log.matches("stopping a receiver").count() == 2).then_some(())
+    });
+    node.logs.container(broken).out("broken is gone");
+    node.logs.container(cart).out("cart stays");
+    node.has("cart", &["cart goes on", "cart is up", "cart stays"]);
+    assert_eq!(node.lines("cart").len(), 3, "every line once");
     assert_eq!(node.lines("broken").len(), 1);
+    node.agent.stop();
+}
+
+/// A receiver that scrapes has its own interval, and a Prometheus exporter serves what it brings, for as long as its pod is there.
+#[test]
+fn what_is_scraped_for_a_pod_carries_its_name() {
+    let mut node = Node::start();
+    let cart = node.writes("cart");
+    node.tell(cart, "cart", &json!({"load": "200ms"}), "1MiB");
+    let page = wait_for("the load", SOON, || {
+        let page = get(node.port, "/metrics").ok()?.text();
+        page.contains("system_cpu_load_average_1m{").then_some(page)
+    });
+    let line = page
+        .lines()
+        .find(|line| line.starts_with("system_cpu_load_average_1m{"))
+        .unwrap();
+    for label in ["k8s_pod_name=\"cart\"", "k8s_namespace_name=\"shop\""] {
+        assert!(line.contains(label), "{label} in {line}");
+    }
     node.agent.stop();
 }
