@@ -188,6 +188,7 @@ impl<T: Object + Observed> Keep<T> for Collection {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -274,6 +275,58 @@ mod tests {
         tokio::select! {
             () = board.expire() => {}
             () = watching => {}
+        }
+    }
+
+    proptest! {
+        /// Lists that begin again, that say less than before, watches in between: in the end that is seen which was told last.
+        #[test]
+        fn what_is_seen_is_what_was_told(told in prop::collection::vec((0..6_u8, 0..4_usize, 0..3_u8), 0..60)) {
+            let board = board();
+            let seen = board.subscribe();
+            let mut pods = Collection::new(&board);
+            let mut model: BTreeMap<String, String> = BTreeMap::new();
+            // What the list that is under way has named.
+            let mut listed: Option<BTreeMap<String, String>> = None;
+            for (what, name, label) in told {
+                let (name, label) = (format!("p{name}"), label.to_string());
+                match what {
+                    0 => {
+                        Keep::<Pod>::listing(&mut pods);
+                        listed = Some(BTreeMap::new());
+                    }
+                    1 => {
+                        if let Some(named) = listed.take() {
+                            Keep::<Pod>::listed(&mut pods);
+                            model = named;
+                        }
+                    }
+                    2 => {
+                        // Only a watch tells of deletions.
+                        if listed.is_none() {
+                            pods.delete(pod(&name, "0", false));
+                            model.remove(&name);
+                        }
+                    }
+                    _ => {
+                        pods.put(pod(&name, &label, false));
+                        if let Some(named) = &mut listed {
+                            named.insert(name.clone(), label.clone());
+                        }
+                        model.insert(name, label);
+                    }
+                }
+            }
+            let state = seen.borrow();
+            let pods = state.values().filter(|endpoint| endpoint.kind == "pod");
+            let now: BTreeMap<String, String> = pods
+                .map(|endpoint| {
+                    let label = endpoint.fields["labels"]["l"].as_str().unwrap();
+                    (endpoint.fields["name"].as_str().unwrap().to_owned(), label.to_owned())
+                })
+                .collect();
+            prop_assert_eq!(state.len(), 2 * model.len());
+            prop_assert_eq!(now, model);
         }
     }
 }

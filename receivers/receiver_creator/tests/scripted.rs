@@ -484,3 +484,61 @@ async fn what_can_never_work_stops_the_creation() {
         "{missing}"
     );
 }
+
+/// What runs by the diary: every start without its stop.
+fn running(diary: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for line in diary {
+        let (what, which) = line.split_once(' ').unwrap();
+        if what == "start" {
+            assert!(!all.contains(&which.to_owned()), "twice: {diary:?}");
+            all.push(which.to_owned());
+        } else {
+            let at = all.iter().position(|known| known == which);
+            all.remove(at.unwrap_or_else(|| panic!("{which} stops without a start: {diary:?}")));
+        }
+    }
+    all.sort();
+    all
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever comes, changes and goes, and however often the creator looks: in the end that runs which should.
+    #[test]
+    fn what_runs_is_what_is_wanted(
+        happens in proptest::collection::vec((0..4_usize, 0..4_usize, proptest::bool::ANY), 0..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let play = Play::new();
+            let creator = play.start(TEMPLATE).await;
+            let mut wanted = std::collections::BTreeMap::new();
+            for (pod, label, looks) in happens {
+                let name = format!("redis-{pod}");
+                if label == 0 {
+                    play.observer.remove(&name);
+                    wanted.remove(&name);
+                } else {
+                    play.observer.put(&name, json!({"labels": {"app": format!("{label}")}}));
+                    wanted.insert(name.clone(), format!("{name}:6379 {label} 0"));
+                }
+                if looks {
+                    tokio::task::yield_now().await;
+                }
+            }
+            let wanted: Vec<String> = wanted.into_values().collect();
+            eventually(&format!("{wanted:?}"), Duration::from_secs(20), || async {
+                (running(&play.diary.lock()) == wanted).then_some(())
+            })
+            .await;
+            creator.shutdown().await.unwrap();
+            assert!(running(&play.diary.lock()).is_empty());
+        });
+    }
+}
