@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cli::{ConfigArgs, RunArgs};
+use crate::own_pages;
 use crate::setup::{self, Loaded};
 use crate::telemetry::{MetricsPages, OwnMetrics, OwnTraces};
 use crate::{in_words, logging, telemetry};
@@ -185,6 +186,9 @@ impl Agent {
         // Set while a reload starts what is to take over.
         let mut next = None;
         loop {
+            if let Err(error) = own_pages::let_go() {
+                tracing::debug!("the pages that the start needed stay resident: {error}");
+            }
             let answer = tokio::select! {
                 () = signals.stop() => break,
                 _ = hangup.recv() => None,

@@ -4,6 +4,7 @@ mod agent;
 mod cli;
 mod components;
 mod logging;
+mod own_pages;
 mod print;
 mod queue;
 #[cfg(test)]
