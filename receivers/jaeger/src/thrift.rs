@@ -3,6 +3,8 @@
 //! Sources: the specifications `thrift-binary-protocol` and `thrift-compact-protocol`. Everything is bounded by the bytes
 //! that are there: a list cannot have more elements than bytes follow, and nothing is read deeper than [`MAX_DEPTH`].
 
+// Said, since the fuzz targets read this file as a module of their own.
+#[path = "thrift/model.rs"]
 pub(crate) mod model;
 
 use crate::model::Malformed;
