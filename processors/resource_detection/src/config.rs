@@ -52,8 +52,8 @@ pub(crate) struct Config {
     pub(crate) elasticbeanstalk: Plain,
     /// The detector `lambda`: a function of Amazon's.
     pub(crate) lambda: Plain,
-    /// The detector `gcp`: a machine or a cluster's node of Google's.
-    pub(crate) gcp: Cloud,
+    /// The detector `gcp`: a machine or a cluster's node of Google's, Cloud Run, Cloud Functions and App Engine.
+    pub(crate) gcp: Gcp,
     /// The detector `azure`: a machine of Microsoft's.
     pub(crate) azure: Tagged,
     /// The detector `aks`: a cluster of Microsoft's.
@@ -111,7 +111,7 @@ impl Default for Config {
             eks: Eks::default(),
             elasticbeanstalk: Plain::default(),
             lambda: Plain::default(),
-            gcp: Cloud::default(),
+            gcp: Gcp::default(),
             azure: Tagged::default(),
             aks: Cloud::default(),
             azurecontainerapps: Plain::default(),
@@ -359,6 +359,21 @@ pub(crate) struct Ec2 {
     pub(crate) resource_attributes: Choices,
 }
 
+/// The detector `gcp`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Gcp {
+    /// The address of the metadata, without a path, where it is not the usual one.
+    pub(crate) endpoint: String,
+    /// Expressions for the keys of labels that become `gcp.gce.instance.labels.<key>`. Google's API is asked for them, which needs the role
+    /// `compute.viewer`.
+    pub(crate) labels: Vec<Regex>,
+    /// The address of Google's API, without a path, where it is not the usual one.
+    pub(crate) api_endpoint: String,
+    /// Its attributes, to turn them on or off; all but `gcp.gce.instance.hostname` and `gcp.gce.instance.name` are on.
+    pub(crate) resource_attributes: Choices,
+}
+
 /// The detector `azure`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -434,6 +449,7 @@ impl Config {
             "kubeadm" => &self.kubeadm.resource_attributes,
             "openshift" => &self.openshift.resource_attributes,
             "ec2" => &self.ec2.resource_attributes,
+            "gcp" => &self.gcp.resource_attributes,
             "eks" => &self.eks.resource_attributes,
             "elastic_beanstalk" => &self.elasticbeanstalk.resource_attributes,
             "lambda" => &self.lambda.resource_attributes,
@@ -455,6 +471,7 @@ impl Config {
     pub(crate) fn endpoint(&self, detector: &str) -> &str {
         match detector {
             "ec2" => &self.ec2.endpoint,
+            "gcp" => &self.gcp.endpoint,
             "eks" => &self.eks.endpoint,
             "azure" => &self.azure.endpoint,
             "nova" => &self.nova.endpoint,
@@ -481,7 +498,6 @@ impl Config {
     fn cloud(&self, detector: &str) -> Option<&Cloud> {
         Some(match detector {
             "ecs" => &self.ecs,
-            "gcp" => &self.gcp,
             "aks" => &self.aks,
             "oraclecloud" => &self.oraclecloud,
             "digitalocean" => &self.digitalocean,
@@ -548,6 +564,12 @@ impl Check for Config {
                     .on(name)
                     .error(format!("unknown attribute '{name}'{near}"));
             }
+        }
+        let address = &self.gcp.api_endpoint;
+        if !address.is_empty() && !is_address(address) {
+            at.section("gcp")
+                .field("api_endpoint")
+                .error("expected https://host:port");
         }
         let address = &self.openshift.address;
         if !address.is_empty() && !is_address(address) {

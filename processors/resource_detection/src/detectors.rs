@@ -250,7 +250,14 @@ impl Detectors {
             }
             "elastic_beanstalk" => elastic_beanstalk::detect(&self.root),
             "lambda" => lambda::detect(variables),
-            "gcp" => gcp::detect(service()).await,
+            "gcp" => {
+                let api = match config.gcp.api_endpoint.as_str() {
+                    "" => gcp::API,
+                    own => own,
+                };
+                let api = Service::new(&self.client, api);
+                gcp::detect(service(), api, &config.gcp, variables).await
+            }
             "azure" => azure::detect(service(), &config.azure).await,
             "aks" => azure::aks(service(), variables).await,
             "azurecontainerapps" => azure::container_apps(variables),

@@ -82,7 +82,13 @@ async fn found(
     let detectors = detectors(&yaml, variables, "/nowhere");
     let found = detectors.detect(detector(name).unwrap()).await?;
     // What is told is among what can be turned off, but for what has no fixed name.
-    let free = ["ec2.tag.", "azure.tag.", "openstack.nova.meta.", "rack"];
+    let free = [
+        "ec2.tag.",
+        "azure.tag.",
+        "gcp.gce.instance.labels.",
+        "openstack.nova.meta.",
+        "rack",
+    ];
     for key in found.keys() {
         let known = detector(name).unwrap().attributes;
         let listed = known.iter().any(|(own, _)| own == key);
@@ -402,6 +408,125 @@ async fn microsofts_machines_have_tags_and_its_clusters_names() {
     ];
     assert_eq!(seen, pairs(&wanted));
     assert!(found("aks", &ROUTES, yaml, &[]).await.is_err());
+}
+
+#[tokio::test]
+async fn googles_machines_have_labels_and_its_functions_none() {
+    static MACHINE: [Route; 3] = [
+        (
+            "GET /computeMetadata/v1/?recursive=true",
+            ("metadata-flavor", "Google"),
+            r#"{"project": {"projectId": "shop"}, "instance": {"id": 7, "name": "web", "zone": "projects/1/zones/europe-west1-b", "attributes": {"created-by": "projects/1/zones/europe-west1-b/instanceGroupManagers/group"}}}"#,
+        ),
+        (
+            "GET /computeMetadata/v1/instance/service-accounts/default/token",
+            ("metadata-flavor", "Google"),
+            r#"{"access_token": "secret", "expires_in": 3599}"#,
+        ),
+        (
+            "GET /compute/v1/projects/shop/zones/europe-west1-b/instances/web?fields=labels",
+            ("authorization", "Bearer secret"),
+            r#"{"labels": {"team": "blue", "other": "x"}}"#,
+        ),
+    ];
+    let yaml =
+        "gcp: {endpoint: 'http://{address}', api_endpoint: 'http://{address}', labels: [team]}";
+    let seen = found("gcp", &MACHINE, yaml, &[]).await.unwrap();
+    let wanted = pairs(&[
+        ("cloud.provider", "gcp"),
+        ("cloud.platform", "gcp.compute_engine"),
+        ("cloud.account.id", "shop"),
+        ("cloud.availability_zone", "europe-west1-b"),
+        ("cloud.region", "europe-west1"),
+        ("gcp.gce.instance.labels.team", "blue"),
+        ("gcp.gce.instance_group_manager.name", "group"),
+        ("gcp.gce.instance_group_manager.zone", "europe-west1-b"),
+        ("host.id", "7"),
+        ("host.name", "web"),
+    ]);
+    assert_eq!(seen, wanted);
+    // Labels that may not be read cost themselves alone.
+    static WITHOUT: [Route; 1] = [MACHINE[0]];
+    let seen = found("gcp", &WITHOUT, yaml, &[]).await.unwrap();
+    assert_eq!(seen["host.id"], "7");
+
+    static SERVERLESS: [Route; 1] = [(
+        "GET /computeMetadata/v1/?recursive=true",
+        ("metadata-flavor", "Google"),
+        r#"{"project": {"projectId": "shop"}, "instance": {"id": "0087", "region": "projects/1/regions/europe-west1", "zone": "projects/1/zones/europe-west1-1"}}"#,
+    )];
+    let run = [
+        ("K_CONFIGURATION", "cart"),
+        ("K_SERVICE", "cart"),
+        ("K_REVISION", "cart-7"),
+    ];
+    let function = [
+        ("FUNCTION_TARGET", "f"),
+        ("K_CONFIGURATION", "f"),
+        ("K_SERVICE", "f"),
+        ("K_REVISION", "3"),
+    ];
+    let job = [
+        ("CLOUD_RUN_JOB", "backup"),
+        ("CLOUD_RUN_EXECUTION", "backup-x7"),
+        ("CLOUD_RUN_TASK_INDEX", "0"),
+    ];
+    let app = [
+        ("GAE_SERVICE", "cart"),
+        ("GAE_VERSION", "v1"),
+        ("GAE_INSTANCE", "i-1"),
+    ];
+    for (variables, own) in [
+        (
+            &run[..],
+            pairs(&[
+                ("cloud.platform", "gcp.cloud_run"),
+                ("faas.name", "cart"),
+                ("faas.version", "cart-7"),
+                ("faas.instance", "0087"),
+            ]),
+        ),
+        (
+            &function[..],
+            pairs(&[
+                ("cloud.platform", "gcp.cloud_functions"),
+                ("faas.name", "f"),
+                ("faas.version", "3"),
+                ("faas.instance", "0087"),
+            ]),
+        ),
+        (
+            &job[..],
+            pairs(&[
+                ("cloud.platform", "gcp.cloud_run"),
+                ("faas.name", "backup"),
+                ("faas.instance", "0087"),
+                ("gcp.cloud_run.job.execution", "backup-x7"),
+                ("gcp.cloud_run.job.task_index", "0"),
+            ]),
+        ),
+        (
+            &app[..],
+            pairs(&[
+                ("cloud.platform", "gcp.app_engine"),
+                ("cloud.availability_zone", "europe-west1-1"),
+                ("faas.name", "cart"),
+                ("faas.version", "v1"),
+                ("faas.instance", "i-1"),
+            ]),
+        ),
+    ] {
+        let mut wanted = pairs(&[
+            ("cloud.provider", "gcp"),
+            ("cloud.account.id", "shop"),
+            ("cloud.region", "europe-west1"),
+        ]);
+        wanted.extend(own);
+        assert_eq!(
+            found("gcp", &SERVERLESS, yaml, variables).await.unwrap(),
+            wanted
+        );
+    }
 }
 
 #[tokio::test]
