@@ -9,8 +9,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use corten_tests::{Command, Peer, free_port, peer, repository, scrape};
+use corten_testing::{Cluster, Reply, http_server, kubeconfig};
+use corten_tests::{Command, Peer, free_port, peer, repository, scrape, wait_for};
 use expect_test::expect_file;
 use gtmpl::{Context, FuncError, Template, Value as Go};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
@@ -307,6 +309,105 @@ fn the_configurations_are_valid() {
         assert!(status.success(), "{template}: {stdout}{stderr}");
         assert!(!stderr.contains("warning"), "{template}: {stderr}");
     }
+}
+
+/// The pod that the API server would make of a workload's template, on this machine: its ports are those of `server`.
+fn pod_of(workload: &Value, name: &str, port: u16) -> Value {
+    let mut pod = workload["spec"]["template"].clone();
+    pod["metadata"]["name"] = name.into();
+    pod["metadata"]["namespace"] = "monitoring".into();
+    pod["metadata"]["uid"] = name.into();
+    pod["spec"]["nodeName"] = "node-1".into();
+    for own in pod["spec"]["containers"][0]["ports"]
+        .as_array_mut()
+        .unwrap()
+    {
+        own["containerPort"] = port.into();
+    }
+    pod["status"] = json!({"phase": "Running", "podIP": "127.0.0.1"});
+    pod
+}
+
+/// The scrape jobs are Prometheus's to read; Corten reads the same, so that they are shown to find the pods of the manifests.
+#[test]
+fn the_scrape_jobs_find_the_agents() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let page = runtime.block_on(http_server(|asked| {
+        let path = asked.path().to_owned();
+        Reply::ok(format!("# TYPE asked gauge\nasked{{path=\"{path}\"}} 1\n"))
+    }));
+    let cluster = Cluster::new().with("/api/v1/pods");
+    for (template, kind) in [("node", "DaemonSet"), ("gateway", "Deployment")] {
+        let text = read(&format!("manifests/{template}.yaml"));
+        let workload = objects(&text)
+            .into_iter()
+            .find(|object| object["kind"] == kind);
+        cluster.put(
+            "/api/v1/pods",
+            pod_of(&workload.unwrap(), template, page.port()),
+        );
+    }
+    let other = json!({"metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "web", "ports": [{"name": "metrics", "containerPort": page.port()}]}]},
+        "status": {"podIP": "127.0.0.1"}});
+    cluster.put("/api/v1/pods", other);
+    let address = runtime.block_on(http_server(move |asked| {
+        let missing = || Reply::Whole(404, "{}".to_owned());
+        cluster.answer(&asked).unwrap_or_else(missing)
+    }));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("kubeconfig");
+    std::fs::write(&config, kubeconfig(address, None)).unwrap();
+    let mut jobs = yaml(&read("prometheus/scrape.yaml"));
+    for job in jobs["scrape_configs"].as_array_mut().unwrap() {
+        job["kubernetes_sd_configs"][0]["kubeconfig_file"] = config.display().to_string().into();
+        job["scrape_interval"] = "200ms".into();
+    }
+    let port = free_port();
+    let agent = Command::yaml(
+        &json!({
+            "receivers": {"prometheus": {"config": jobs}},
+            "exporters": {"prometheus": {"endpoint": format!("127.0.0.1:{port}")}},
+            "service": {"pipelines": {"metrics": {"receivers": ["prometheus"], "exporters": ["prometheus"]}}},
+        })
+        .to_string(),
+    )
+    .start();
+    let expected: BTreeSet<String> = [
+        "alloy node-1 /api/v0/component/prometheus.exporter.unix.system/metrics",
+        "cadvisor node-1 /metrics/cadvisor",
+        "corten gateway /metrics",
+        "corten node /metrics",
+    ]
+    .map(str::to_owned)
+    .into();
+    let found = || -> BTreeSet<String> {
+        let page = scrape(port, "/metrics");
+        let asked = page
+            .samples
+            .into_iter()
+            .filter(|(name, ..)| name == "asked");
+        asked
+            .map(|(_, labels, _)| {
+                let of = |name: &str| labels.get(name).map_or("", String::as_str);
+                let who = match of("pod") {
+                    "" => of("service_instance_id"),
+                    pod => pod,
+                };
+                format!("{} {who} {}", of("service_name"), of("path"))
+            })
+            .collect()
+    };
+    wait_for("every job's targets", Duration::from_secs(20), || {
+        let found = found();
+        assert!(found.is_subset(&expected), "{found:?}");
+        (found == expected).then_some(())
+    });
+    assert!(agent.stop().success());
 }
 
 #[test]
