@@ -23,7 +23,7 @@ struct Node {
     /// Where Prometheus would scrape.
     port: u16,
     _folder: tempfile::TempDir,
-    _server: tokio::runtime::Runtime,
+    server: tokio::runtime::Runtime,
 }
 
 impl Node {
@@ -55,6 +55,7 @@ extensions:
 receivers:
   receiver_creator:
     watch_observers: [k8s_observer]
+    discovery: {{enabled: true}}
     receivers:
       file_log/app:
         rule: type == \"pod.container\" && pod.labels[\"logs\"] == \"on\"
@@ -99,7 +100,7 @@ service:
             agent,
             port,
             _folder: folder,
-            _server: runtime,
+            server: runtime,
         }
     }
 
@@ -228,6 +229,51 @@ fn what_is_scraped_for_a_pod_carries_its_name() {
         .find(|line| line.starts_with("system_cpu_load_average_1m{"))
         .unwrap();
     for label in ["k8s_pod_name=\"cart\"", "k8s_namespace_name=\"shop\""] {
+        assert!(line.contains(label), "{label} in {line}");
+    }
+    node.agent.stop();
+}
+
+/// A pod says by annotations how its port is scraped.
+#[test]
+fn a_pod_asks_to_be_scraped() {
+    let node = Node::start();
+    let page = "# TYPE carts gauge\ncarts{shop=\"blue\"} 7\n";
+    let answer = move |_| Reply::Whole(200, page.to_owned());
+    let address = node.server.block_on(http_server(answer));
+    let config = "
+config:
+  scrape_configs:
+    - job_name: carts
+      scrape_interval: 200ms
+      scrape_timeout: 200ms
+      static_configs: [{targets: ['`endpoint`']}]
+";
+    let pod = |target: &str| {
+        json!({
+            "metadata": {"name": "cart", "namespace": "shop", "uid": "u", "annotations": {
+                "io.opentelemetry.discovery.metrics/enabled": "true",
+                "io.opentelemetry.discovery.metrics/scraper": "prometheus",
+                "io.opentelemetry.discovery.metrics/config": config.replace("`endpoint`", target),
+            }},
+            "spec": {"nodeName": "node-1", "containers": [{"name": "main", "image": "shop:1", "ports": [{"containerPort": address.port()}]}]},
+            "status": {"phase": "Running", "podIP": "127.0.0.1",
+                "containerStatuses": [{"name": "main", "containerID": "containerd://1", "state": {"running": {}}}]},
+        })
+    };
+    node.cluster.put(PODS, pod("127.0.0.1:1"));
+    wait_for("the error", SOON, || {
+        let log = node.agent.log();
+        log.contains("the pod's own, found '127.0.0.1:1'")
+            .then_some(())
+    });
+    node.cluster.put(PODS, pod("`endpoint`"));
+    let line = wait_for("the carts", SOON, || {
+        let page = get(node.port, "/metrics").ok()?.text();
+        let line = page.lines().find(|line| line.starts_with("carts{"))?;
+        Some(line.to_owned())
+    });
+    for label in ["k8s_pod_name=\"cart\"", "shop=\"blue\""] {
         assert!(line.contains(label), "{label} in {line}");
     }
     node.agent.stop();

@@ -7,7 +7,8 @@
 //! nothing at all.
 //!
 //! - `rule`, `expand`: expressions about an endpoint, as a condition and between backticks in settings;
-//! - `wanted`: from an endpoint to the receivers it should have; `hints`: the same by annotations;
+//! - `wanted`: from an endpoint to the receivers it should have; `hints`: the same by annotations,
+//!   and `confine`: within which bounds;
 //! - `running`: one receiver, from its factory to its shutdown; its data passes through `enhance`;
 //! - `receiver`: the creator's own life.
 //!
@@ -15,6 +16,7 @@
 //! what is wrong.
 
 mod config;
+mod confine;
 mod enhance;
 mod expand;
 mod hints;

@@ -1,6 +1,6 @@
 //! From an endpoint to the receivers that it should have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use corten_component::{ComponentId, Endpoint, Factories, Factory, Kind, Signal};
@@ -12,6 +12,7 @@ use corten_operators::{EvalError, Map, Value};
 use parking_lot::Mutex;
 
 use crate::config::{Attributes, Config};
+use crate::confine::{ConfineError, confine};
 use crate::expand::{self, ExpandError, SettingError, Text};
 use crate::hints::{self, HintError};
 
@@ -51,17 +52,9 @@ pub(crate) enum WantedError {
     /// There is no such receiver.
     #[error("{0}")]
     Unknown(#[from] UnknownReceiver),
-    /// Annotations may only ask for what is made for an endpoint.
-    #[error("it has no endpoint, so annotations cannot ask for it")]
-    NoTarget,
-    /// The settings of an annotation lead elsewhere.
-    #[error("expected an endpoint at {target}, the pod's own, found '{found}'")]
-    OtherTarget {
-        /// The endpoint's own target.
-        target: String,
-        /// What the annotation says.
-        found: String,
-    },
+    /// The annotations ask for more than they may.
+    #[error("{0}")]
+    Confined(#[from] ConfineError),
     /// What it would be called is no name.
     #[error("{0}")]
     Id(#[from] ParseIdError),
@@ -91,8 +84,8 @@ pub(crate) struct Planner {
     creator: ComponentId,
     config: Config,
     factories: Arc<Factories>,
-    /// Whether receivers have a setting `endpoint`; schemas are not cheap.
-    targets: Mutex<BTreeMap<&'static str, bool>>,
+    /// The names of receivers' settings; schemas are not cheap.
+    settings: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
 }
 
 /// A receiver to be made for an endpoint.
@@ -111,7 +104,7 @@ impl Planner {
             creator,
             config,
             factories,
-            targets: Mutex::default(),
+            settings: Mutex::default(),
         }
     }
 
@@ -256,7 +249,8 @@ impl Planner {
             node = with_target(node, &endpoint.target);
         }
         if asked.hinted == Some(Signal::Metrics) {
-            check_target(&node, has_target, &endpoint.target)?;
+            let account = self.has(factory, "auth_type");
+            confine(&node, has_target, account, &endpoint.target)?;
         }
         let all = factory.metadata().signals.iter().copied();
         let signals = all.filter(|signal| asked.hinted.is_none_or(|hinted| hinted == *signal));
@@ -269,14 +263,23 @@ impl Planner {
     }
 
     fn has_target(&self, factory: &Factory) -> bool {
-        let mut known = self.targets.lock();
-        *known
+        self.has(factory, "endpoint")
+    }
+
+    /// Whether receivers of this type have a setting of this name.
+    fn has(&self, factory: &Factory, setting: &str) -> bool {
+        let mut known = self.settings.lock();
+        let settings = known
             .entry(factory.metadata().type_name)
             .or_insert_with(|| {
                 let schema = factory.schema();
-                let fields = schema.get("properties");
-                fields.is_some_and(|fields| fields.get("endpoint").is_some())
-            })
+                let fields = schema
+                    .get("properties")
+                    .and_then(|fields| fields.as_object());
+                let names = fields.into_iter().flat_map(|fields| fields.keys());
+                names.cloned().collect()
+            });
+        settings.contains(setting)
     }
 
     /// `redis/1` for an endpoint is called `redis/1/receiver_creator/k8s_observer/…`.
@@ -344,26 +347,6 @@ fn with_target(node: Node, target: &str) -> Node {
         span: node.span.clone(),
         original: None,
     }
-}
-
-/// Whoever annotates a pod has its own metrics scraped, and not those of others.
-fn check_target(node: &Node, has_target: bool, target: &str) -> Result<(), WantedError> {
-    if !has_target {
-        return Err(WantedError::NoTarget);
-    }
-    let found = node
-        .get("endpoint")
-        .and_then(Node::as_str)
-        .unwrap_or_default();
-    let rest = found.split_once("://").map_or(found, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority == target {
-        return Ok(());
-    }
-    Err(WantedError::OtherTarget {
-        target: target.to_owned(),
-        found: found.to_owned(),
-    })
 }
 
 #[cfg(test)]
@@ -581,7 +564,7 @@ receivers:
         assert!(
             shown(&on, &hinted("file_log", ""))
                 .join("")
-                .contains("no endpoint")
+                .contains("with an endpoint")
         );
         assert!(
             shown(&on, &hinted("nothing", ""))
