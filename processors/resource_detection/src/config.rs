@@ -165,9 +165,9 @@ pub(crate) struct Plain {
 pub(crate) struct System {
     /// Where the host's name is asked for, the first answer counts: `dns` (its name with its domain, from `/etc/hosts`), `os`.
     pub(crate) hostname_sources: Vec<HostnameSource>,
-    /// Its attributes, to turn them on or off. `host.name` and `os.type` are on; there are `host.id`, `host.arch`, `host.ip`, `host.mac`,
-    /// `host.cpu.vendor.id`, `host.cpu.family`, `host.cpu.model.id`, `host.cpu.model.name`, `host.cpu.stepping`, `os.description`,
-    /// `os.name`, `os.version`.
+    /// Its attributes, to turn them on or off. `host.name` and `os.type` are on; there are `host.id`, `host.arch`, `host.interface`, `host.ip`, `host.mac`,
+    /// `host.cpu.vendor.id`, `host.cpu.family`, `host.cpu.model.id`, `host.cpu.model.name`, `host.cpu.stepping`, `host.cpu.cache.l2.size`, `os.build.id`,
+    /// `os.description`, `os.name`, `os.version`.
     pub(crate) resource_attributes: Choices,
 }
 
@@ -556,13 +556,17 @@ impl Check for Config {
                 if names().any(|known| known == name) {
                     continue;
                 }
-                let near = match nearest(name, names()) {
-                    Some(near) => format!(", did you mean '{near}'?"),
-                    None => format!("; there are {}", names().collect::<Vec<_>>().join(", ")),
-                };
-                choices
-                    .on(name)
-                    .error(format!("unknown attribute '{name}'{near}"));
+                match nearest(name, names()) {
+                    Some(near) => choices.on(name).error(format!(
+                        "unknown attribute '{name}', did you mean '{near}'?"
+                    )),
+                    // It may be one of a newer Collector's.
+                    None => choices.on(name).warning(format!(
+                        "'{name}' is none that '{}' detects; there are {}",
+                        detector.name,
+                        names().collect::<Vec<_>>().join(", ")
+                    )),
+                }
             }
         }
         let address = &self.gcp.api_endpoint;

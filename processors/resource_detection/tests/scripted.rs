@@ -284,10 +284,6 @@ fn wrong_settings_are_explained() {
             "system: {resource_attributes: {host.nam: {enabled: false}}}",
             "system::resource_attributes: unknown attribute 'host.nam', did you mean 'host.name'?",
         ),
-        (
-            "elasticbeanstalk: {resource_attributes: {color: {enabled: false}}}",
-            "unknown attribute 'color'; there are cloud.platform",
-        ),
         ("ec2: {tags: ['(']}", "expected a regular expression"),
         ("detectors: []", "names no detector"),
         ("gcp: {endpoint: metadata}", "expected http://host:port"),
@@ -302,7 +298,7 @@ fn wrong_settings_are_explained() {
 async fn what_the_collector_accepts_is_accepted() {
     let play = Play::start(
         "detectors: [system, system, env, env]\nk8snode: {node_from_env_var: NODE}\nenv: {resource_attributes: {my.own: {enabled: false}}}\n\
-         ec2: {tags: ['.*'], tags_from_imds: false, max_attempts: 10, max_backoff: 5m}\nvultr: {fail_on_missing_metadata: true}",
+         ec2: {tags: ['.*'], tags_from_imds: false, max_attempts: 10, max_backoff: 5m}\nvultr: {fail_on_missing_metadata: true}\ndocker: {resource_attributes: {container.name: {enabled: true}}}",
     )
     .await;
     holds(&play.resource("own").await, &[("os.type", "linux")]);

@@ -11,22 +11,29 @@ use corten_pdata::build::OwnedValue;
 use crate::config::HostnameSource;
 use crate::detectors::{Attribute, Found, texts};
 
-pub(crate) static ATTRIBUTES: [Attribute; 14] = [
+pub(crate) static ATTRIBUTES: [Attribute; 17] = [
     ("host.arch", false),
+    ("host.cpu.cache.l2.size", false),
     ("host.cpu.family", false),
     ("host.cpu.model.id", false),
     ("host.cpu.model.name", false),
     ("host.cpu.stepping", false),
     ("host.cpu.vendor.id", false),
     ("host.id", false),
+    ("host.interface", false),
     ("host.ip", false),
     ("host.mac", false),
     ("host.name", true),
+    ("os.build.id", false),
     ("os.description", false),
     ("os.name", false),
     ("os.type", true),
     ("os.version", false),
 ];
+
+/// `IFF_UP` and `IFF_LOOPBACK`.
+const UP: u32 = 1;
+const LOOPBACK: u32 = 8;
 
 /// What the host below `root` says of itself.
 pub(crate) fn detect(root: &Path, sources: &[HostnameSource]) -> Found {
@@ -39,6 +46,9 @@ pub(crate) fn detect(root: &Path, sources: &[HostnameSource]) -> Found {
         .map(read)
         .map(|id| id.trim().to_owned())
         .find(|id| !id.is_empty());
+    // A distribution that is built as a whole says so; the others are as old as their kernel.
+    let build = Some(of("BUILD_ID")).filter(|id| !id.is_empty());
+    let build = build.unwrap_or_else(|| uname.release.clone());
     let mut found = texts([
         (
             "host.name",
@@ -47,6 +57,7 @@ pub(crate) fn detect(root: &Path, sources: &[HostnameSource]) -> Found {
         ("os.type", "linux".to_owned()),
         ("host.id", id.unwrap_or_default()),
         ("host.arch", arch(std::env::consts::ARCH).to_owned()),
+        ("os.build.id", build),
         ("os.description", description(&of("PRETTY_NAME"), &uname)),
         ("os.name", of("NAME")),
         ("os.version", of("VERSION_ID")),
@@ -61,11 +72,19 @@ pub(crate) fn detect(root: &Path, sources: &[HostnameSource]) -> Found {
             ("host.cpu.model.name", first.model_name.to_owned()),
             ("host.cpu.stepping", first.stepping.to_owned()),
         ]));
+        // In KiB, as the kernel and the Collector have it: `512 KB`.
+        let size = first.cache_size.split(' ').next().unwrap_or_default();
+        if let Ok(size) = size.parse::<i64>() {
+            found.insert("host.cpu.cache.l2.size".to_owned(), size.into());
+        }
     }
-    let (mut hardware, mut addresses) = (Vec::new(), Vec::new());
+    let (mut hardware, mut addresses, mut interfaces) = (Vec::new(), Vec::new(), Vec::new());
     let mut written = String::new();
-    // A kernel that does not answer has neither.
+    // A kernel that does not answer has none.
     drop(links::each(&mut |link| {
+        if link.flags & (UP | LOOPBACK) == UP {
+            interfaces.push(link.name.clone().into_owned());
+        }
         if !link.address.is_empty() && link.address.iter().any(|byte| *byte != 0) {
             links::write_address(link.address, &mut written);
             hardware.push(written.to_uppercase().replace(':', "-"));
@@ -76,7 +95,11 @@ pub(crate) fn detect(root: &Path, sources: &[HostnameSource]) -> Found {
             addresses.push(found.address.to_string());
         }
     }));
-    for (name, mut all) in [("host.mac", hardware), ("host.ip", addresses)] {
+    for (name, mut all) in [
+        ("host.mac", hardware),
+        ("host.ip", addresses),
+        ("host.interface", interfaces),
+    ] {
         all.sort();
         all.dedup();
         if !all.is_empty() {
@@ -148,11 +171,11 @@ mod tests {
             ("etc/machine-id", "0123abcd\n"),
             (
                 "etc/os-release",
-                "NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nPRETTY_NAME='Debian 12'\n",
+                "NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nPRETTY_NAME='Debian 12'\nBUILD_ID=2026.11\n",
             ),
             (
                 "proc/cpuinfo",
-                "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel name\t: EPYC\n",
+                "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel name\t: EPYC\ncache size\t: 512 KB\n",
             ),
         ] {
             let path = folder.path().join(file);
@@ -167,9 +190,18 @@ mod tests {
             ("host.cpu.vendor.id", "AuthenticAMD"),
             ("host.cpu.model.name", "EPYC"),
             ("os.type", "linux"),
+            ("os.build.id", "2026.11"),
         ] {
             assert_eq!(found[name].get().as_str(), Some(value), "{name}");
         }
+        let AnyValue::Int(512) = found["host.cpu.cache.l2.size"].get() else {
+            panic!("{:?}", found["host.cpu.cache.l2.size"]);
+        };
+        assert!(
+            found
+                .keys()
+                .all(|key| ATTRIBUTES.iter().any(|(name, _)| name == key))
+        );
         assert!(
             found["os.description"]
                 .get()
