@@ -105,6 +105,12 @@ impl Pod {
             .filter_map(|address| address.parse().ok())
     }
 
+    /// Whether it has run to its end: its address may be another's by now, although its status still names it.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+
     /// Every container as it is: the pod's own, then those before them, then those that were added.
     pub fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
         let status = &self.status;
@@ -168,6 +174,9 @@ pub struct ContainerSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+    #[serde(deserialize_with = "or_default")]
+    pub phase: String,
     /// The first address.
     #[serde(rename = "podIP", deserialize_with = "or_default")]
     pub pod_ip: String,

@@ -128,6 +128,11 @@ impl Pods {
 /// The annotation with the hash of a static pod's manifest.
 const MANIFEST: &str = "kubernetes.io/config.hash";
 
+/// Whether it still has its address, and since when it may have it: RFC 3339 in UTC, so what is earlier is smaller.
+fn standing(pod: &Pod, gone: bool) -> (bool, &str) {
+    (!gone && !pod.has_ended(), &pod.status.start_time)
+}
+
 fn full(namespace: &str, name: &str) -> String {
     format!("{namespace}/{name}")
 }
@@ -149,10 +154,12 @@ impl Known {
             self.refused += 1;
             return;
         }
-        // Whoever comes last owns an address or a name that was used before.
         for ip in pod.addresses() {
-            self.by_ip.insert(ip, uid.clone());
+            if self.owns(&pod, ip) {
+                self.by_ip.insert(ip, uid.clone());
+            }
         }
+        // Whoever comes last owns a name that was used before.
         let name = full(&pod.metadata.namespace, &pod.metadata.name);
         self.by_name.insert(name, uid.clone());
         for id in pod.statuses().flat_map(ContainerStatus::ids) {
@@ -167,6 +174,15 @@ impl Known {
             gone: None,
         };
         self.by_uid.insert(uid, entry);
+    }
+
+    /// Whether an address is rather this pod's than that of who has it so far. A list comes in the order of names and an old pod may change
+    /// late, so neither says who came last: a pod that has ended or is deleted has no address any more, and of two others the younger has it.
+    fn owns(&self, pod: &Pod, ip: IpAddr) -> bool {
+        let Some(other) = self.by_ip.get(&ip).and_then(|uid| self.by_uid.get(uid)) else {
+            return true;
+        };
+        standing(pod, false) >= standing(&other.pod, other.gone.is_some())
     }
 
     /// Takes a pod out of the other indexes, where they still mean this one.
@@ -323,6 +339,44 @@ mod tests {
         assert_eq!(pods.by_ip(ip).unwrap().metadata.uid, "2");
         assert_eq!(pods.by_name("n", "p").unwrap().metadata.uid, "2");
         assert_eq!(pods.len(), 1);
+    }
+
+    #[test]
+    fn an_address_is_that_of_the_younger_pod_and_of_none_that_has_ended() {
+        let ip = "10.0.0.1".parse().unwrap();
+        let pod = |uid: &str, start: &str, phase: &str| -> Pod {
+            serde_json::from_value(serde_json::json!({
+                "metadata": {"name": uid, "uid": uid},
+                "status": {"podIP": "10.0.0.1", "startTime": start, "phase": phase},
+            }))
+            .unwrap()
+        };
+        let owner = |all: &[Pod]| {
+            let mut pods = Pods::new(Limits::default());
+            for pod in all {
+                pods.put(pod.clone());
+            }
+            pods.by_ip(ip).unwrap().metadata.uid.clone()
+        };
+        let old = pod("old", "2026-11-23T10:00:00Z", "Running");
+        let ended = pod("ended", "2026-11-23T12:00:00Z", "Succeeded");
+        let young = pod("young", "2026-11-23T11:00:00Z", "Running");
+        // Whatever the order, and whoever changes last.
+        for all in [
+            [&old, &ended, &young],
+            [&young, &ended, &old],
+            [&ended, &young, &old],
+            [&young, &old, &ended],
+        ] {
+            assert_eq!(owner(&all.map(Pod::clone)), "young");
+        }
+        // Before it is told, nobody else has it.
+        assert_eq!(owner(std::slice::from_ref(&ended)), "ended");
+        let mut pods = Pods::new(Limits::default());
+        pods.put(young.clone());
+        pods.delete(young);
+        pods.put(old);
+        assert_eq!(pods.by_ip(ip).unwrap().metadata.uid, "old");
     }
 
     #[tokio::test(start_paused = true)]

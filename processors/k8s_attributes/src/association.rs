@@ -152,10 +152,12 @@ mod tests {
             prop::collection::vec(prop::sample::select(&CONTAINERS[..]), 3),
             any::<bool>(),
             any::<bool>(),
+            prop::sample::select(&["Running", "Failed"][..]),
+            prop::sample::select(&["2026-11-23T10:00:00Z", "2026-11-23T11:00:00Z"][..]),
         );
         prop::collection::vec(pod, 0..4).prop_map(|all| {
             let all = all.into_iter().enumerate();
-            all.map(|(index, (name, namespace, node, ips, containers, own, by_hash))| {
+            all.map(|(index, (name, namespace, node, ips, containers, own, by_hash, phase, start))| {
                 let status = |id: &str, before: &str| {
                     json!([{"containerID": format!("containerd://{id}"), "lastState": {"terminated": {"containerID": format!("cri-o://{before}")}}}])
                 };
@@ -168,7 +170,7 @@ mod tests {
                 serde_json::from_value(json!({
                     "metadata": {"name": name, "namespace": namespace, "uid": UIDS[index], "annotations": annotations},
                     "spec": {"nodeName": node, "hostNetwork": !own},
-                    "status": {"podIPs": ips, "containerStatuses": status(containers[0], containers[1]), "initContainerStatuses": status(containers[2], "")},
+                    "status": {"phase": phase, "startTime": start, "podIPs": ips, "containerStatuses": status(containers[0], containers[1]), "initContainerStatuses": status(containers[2], "")},
                 }))
                 .unwrap()
             })
@@ -253,6 +255,10 @@ mod tests {
         ),
     ];
 
+    fn has_address(name: &str) -> bool {
+        matches!(name, "k8s.pod.ip" | "ip" | "host.name")
+    }
+
     fn beginning(
         sources: &[AssociationSource],
     ) -> Option<&'static (&'static [&'static str], Origin)> {
@@ -290,7 +296,13 @@ mod tests {
                     value(&source).is_some_and(|value| has(pod, &source, value))
                 })
             };
-            let last = pods.iter().rev().find(begins)?;
+            // Of pods that name an address, one that runs has it, and the youngest of those.
+            let by_address =
+                *from == Origin::Connection || names.iter().all(|name| has_address(name));
+            let last = pods.iter().filter(begins).max_by_key(|pod| {
+                let runs = pod.status.phase == "Running";
+                by_address.then_some((runs, &pod.status.start_time))
+            })?;
             let agrees = |source: &AssociationSource| {
                 value(source).is_some_and(|value| has(last, source, value))
             };
