@@ -6,13 +6,6 @@ use bytes::Bytes;
 use corten_config::settings::{Compression, CompressionParams};
 use flate2::write::{GzEncoder, ZlibEncoder};
 
-/// A compression that this program does not have.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "compression: '{0}' is not supported, use gzip, zstd, snappy, x-snappy-framed, zlib, deflate or none"
-)]
-pub struct Unsupported(&'static str);
-
 /// Compresses requests as the settings say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compressor {
@@ -29,15 +22,13 @@ enum Algorithm {
     /// In the framing format, by the name that is usual there.
     SnappyFramed(&'static str),
     Zlib(&'static str),
+    Lz4,
 }
 
 impl Compressor {
     /// What the settings say.
-    ///
-    /// # Errors
-    ///
-    /// There is no such compression here.
-    pub fn new(compression: Compression, params: &CompressionParams) -> Result<Self, Unsupported> {
+    #[must_use]
+    pub fn new(compression: Compression, params: &CompressionParams) -> Self {
         let algorithm = match compression {
             Compression::None => Algorithm::None,
             Compression::Gzip => Algorithm::Gzip,
@@ -46,12 +37,12 @@ impl Compressor {
             Compression::SnappyFramed => Algorithm::SnappyFramed("x-snappy-framed"),
             Compression::Zlib => Algorithm::Zlib("zlib"),
             Compression::Deflate => Algorithm::Zlib("deflate"),
-            Compression::Lz4 => return Err(Unsupported("lz4")),
+            Compression::Lz4 => Algorithm::Lz4,
         };
-        Ok(Self {
+        Self {
             algorithm,
             level: params.level,
-        })
+        }
     }
 
     /// The same as gRPC has it: `snappy` means its framing format there, not one block as over HTTP.
@@ -71,6 +62,7 @@ impl Compressor {
             Algorithm::Gzip => Some("gzip"),
             Algorithm::Zstd => Some("zstd"),
             Algorithm::Snappy => Some("snappy"),
+            Algorithm::Lz4 => Some("lz4"),
             Algorithm::SnappyFramed(name) | Algorithm::Zlib(name) => Some(name),
         }
     }
@@ -100,6 +92,9 @@ impl Compressor {
             Algorithm::SnappyFramed(_) => write_all(snap::write::FrameEncoder::new(room), &parts)?
                 .into_inner()
                 .map_err(|error| io::Error::other(error.to_string()))?,
+            Algorithm::Lz4 => write_all(lz4_flex::frame::FrameEncoder::new(room), &parts)?
+                .finish()
+                .map_err(io::Error::other)?,
             Algorithm::Snappy => {
                 let mut room = room;
                 corten_snappy::Encoder::new()
@@ -132,7 +127,7 @@ mod tests {
     use std::io::Read;
 
     fn compressed(compression: Compression) -> (Option<&'static str>, Vec<u8>) {
-        let compressor = Compressor::new(compression, &CompressionParams::default()).unwrap();
+        let compressor = Compressor::new(compression, &CompressionParams::default());
         let parts = vec![Bytes::from(vec![b'a'; 5000]), Bytes::from_static(b"end")];
         let compressed = compressor.compress(parts).unwrap();
         (compressor.encoding(), compressed.concat())
@@ -173,17 +168,16 @@ mod tests {
         ))));
         assert_eq!((name, plain), (Some("x-snappy-framed"), expected.clone()));
         let params = CompressionParams::default();
-        let grpc = Compressor::new(Compression::Snappy, &params)
-            .unwrap()
-            .for_grpc();
+        let grpc = Compressor::new(Compression::Snappy, &params).for_grpc();
         assert_eq!(grpc.encoding(), Some("snappy"));
         let framed = grpc
             .compress(vec![Bytes::from_static(b"x")])
             .unwrap()
             .concat();
         assert!(framed.starts_with(b"\xff\x06\x00\x00sNaPpY"), "{framed:?}");
+        let (name, bytes) = compressed(Compression::Lz4);
+        let lz4 = lz4_flex::frame::FrameDecoder::new(io::Cursor::new(bytes));
+        assert_eq!((name, read(Box::new(lz4))), (Some("lz4"), expected.clone()));
         assert_eq!(compressed(Compression::None), (None, expected));
-        let none = Compressor::new(Compression::Lz4, &CompressionParams::default());
-        assert!(none.unwrap_err().to_string().contains("'lz4'"));
     }
 }

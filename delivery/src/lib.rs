@@ -48,6 +48,6 @@ pub mod queues;
 mod report;
 mod sink;
 
-pub use compression::{Compressor, Unsupported};
+pub use compression::Compressor;
 pub use delivery::{Delivery, Settings};
 pub use sink::{Encoded, Rejected, SendError, Sent, Sink};

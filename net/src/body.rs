@@ -183,6 +183,8 @@ pub enum Encoding {
     Zlib,
     /// zstd (RFC 8878) with windows of at most 8 MiB (RFC 9659).
     Zstd,
+    /// LZ4 in its frame format, several frames in a row included.
+    Lz4,
     /// Snappy in its framing format; a body without the framing's header is taken as one raw block.
     Snappy,
 }
@@ -196,6 +198,7 @@ impl Encoding {
             "gzip" | "x-gzip" => Self::Gzip,
             "deflate" | "zlib" => Self::Zlib,
             "zstd" => Self::Zstd,
+            "lz4" => Self::Lz4,
             "snappy" | "x-snappy-framed" => Self::Snappy,
             _ => return None,
         })
@@ -222,6 +225,7 @@ impl Encoding {
             Self::Gzip => "gzip",
             Self::Zlib => "deflate",
             Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
             Self::Snappy => "snappy",
         }
     }

@@ -31,7 +31,7 @@ impl GrpcSink {
         let path = |service| PathAndQuery::from_static(service);
         Ok(Self {
             client: GrpcClient::new(cx, &config.client)?,
-            compressor: Compressor::new(config.client.compression, &CompressionParams::default())?
+            compressor: Compressor::new(config.client.compression, &CompressionParams::default())
                 .for_grpc(),
             max_request: match config.own.max_request_bytes {
                 0 => usize::MAX,

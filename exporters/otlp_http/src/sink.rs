@@ -51,7 +51,7 @@ impl HttpSink {
             compressor: Compressor::new(
                 config.client.compression,
                 &config.client.compression_params,
-            )?,
+            ),
             encoding: config.own.encoding,
             max_request: match config.own.max_request_bytes {
                 0 => usize::MAX,

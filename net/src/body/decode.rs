@@ -41,8 +41,8 @@ enum Engine {
         frames: usize,
         ended: bool,
     },
-    /// Collected, and unpacked at the end.
-    Snappy(Vec<u8>),
+    /// Snappy and LZ4 are collected, and unpacked at the end.
+    Whole(Vec<u8>),
 }
 
 /// What one step of an engine did.
@@ -83,7 +83,7 @@ impl Decoder {
                     ended: true,
                 }
             }
-            Encoding::Snappy => Engine::Snappy(Vec::new()),
+            Encoding::Snappy | Encoding::Lz4 => Engine::Whole(Vec::new()),
         };
         Ok(Self {
             encoding,
@@ -112,7 +112,7 @@ impl Decoder {
             });
         }
         match &mut self.engine {
-            Engine::Snappy(collected) => {
+            Engine::Whole(collected) => {
                 if room.is_some_and(|room| !room.grow(self.wire)) {
                     return Err(BodyError::NoRoom);
                 }
@@ -153,9 +153,12 @@ impl Decoder {
             Engine::Deflate { ended: false, .. } | Engine::Zstd { ended: false, .. } => {
                 return Err(damaged(self.encoding, "it ends in the middle"));
             }
-            Engine::Snappy(collected) => {
+            Engine::Whole(collected) => {
                 let limits = self.limits;
-                self.output = unpack_snappy(collected, &limits, room)?;
+                self.output = match self.encoding {
+                    Encoding::Lz4 => unpack_lz4(collected, &limits, room)?,
+                    _ => unpack_snappy(collected, &limits, room)?,
+                };
             }
             _ => {}
         }
@@ -195,7 +198,7 @@ impl Decoder {
         let before = self.output.len();
         let encoding = self.encoding;
         let consumed = match &mut self.engine {
-            Engine::Identity | Engine::Snappy(_) => 0,
+            Engine::Identity | Engine::Whole(_) => 0,
             Engine::Deflate {
                 state,
                 gzip,
@@ -269,7 +272,7 @@ impl std::fmt::Debug for Decoder {
 fn unpack_snappy(
     packed: &[u8],
     limits: &Limits,
-    mut room: Option<&mut Reservation>,
+    room: Option<&mut Reservation>,
 ) -> Result<Vec<u8>, BodyError> {
     let damaged = |error: &dyn std::fmt::Display| damaged(Encoding::Snappy, error);
     if packed.is_empty() {
@@ -288,22 +291,40 @@ fn unpack_snappy(
             .decompress_vec(packed)
             .map_err(|error| damaged(&error));
     }
-    let mut decoder = snap::read::FrameDecoder::new(packed);
+    let decoder = snap::read::FrameDecoder::new(packed);
+    unpack(decoder, Encoding::Snappy, packed.len(), limits, room)
+}
+
+fn unpack_lz4(
+    packed: &[u8],
+    limits: &Limits,
+    room: Option<&mut Reservation>,
+) -> Result<Vec<u8>, BodyError> {
+    let len = packed.len();
+    let decoder = lz4_flex::frame::FrameDecoder::new(packed);
+    unpack(decoder, Encoding::Lz4, len, limits, room)
+}
+
+/// Reads to the end, or to the cap.
+fn unpack(
+    mut decoder: impl Read,
+    encoding: Encoding,
+    packed: usize,
+    limits: &Limits,
+    mut room: Option<&mut Reservation>,
+) -> Result<Vec<u8>, BodyError> {
     let mut output = Vec::new();
     loop {
         let most = limits.decoded.saturating_add(1) - output.len();
         let step = most.min(output.len().max(FIRST));
-        let wanted = packed
-            .len()
-            .saturating_add(output.len())
-            .saturating_add(step);
+        let wanted = packed.saturating_add(output.len()).saturating_add(step);
         if room.as_deref_mut().is_some_and(|room| !room.grow(wanted)) {
             return Err(BodyError::NoRoom);
         }
         let read = (&mut decoder)
             .take(step as u64)
             .read_to_end(&mut output)
-            .map_err(|error| damaged(&error))?;
+            .map_err(|error| damaged(encoding, error))?;
         if output.len() > limits.decoded {
             return Err(too_large(limits));
         }

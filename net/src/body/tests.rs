@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::admission::Admission;
 
-const ALL: [Encoding; 5] = [
+const ALL: [Encoding; 6] = [
+    Encoding::Lz4,
     Encoding::Identity,
     Encoding::Gzip,
     Encoding::Zlib,
@@ -29,6 +30,11 @@ fn pack(encoding: Encoding, data: &[u8]) -> Vec<u8> {
             encoder.finish().unwrap()
         }
         Encoding::Zstd => zstd::encode_all(data, 1).unwrap(),
+        Encoding::Lz4 => {
+            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            encoder.write_all(data).unwrap();
+            encoder.finish().unwrap()
+        }
         Encoding::Snappy => {
             let mut encoder = snap::write::FrameEncoder::new(Vec::new());
             encoder.write_all(data).unwrap();
@@ -295,7 +301,7 @@ fn names_of_encodings_are_known() {
         ("DEFLATE", Some(Encoding::Zlib)),
         ("br", None),
         ("gzip, gzip", None),
-        ("lz4", None),
+        ("lz4", Some(Encoding::Lz4)),
     ] {
         assert_eq!(Encoding::from_name(name), encoding, "{name}");
     }
@@ -303,18 +309,18 @@ fn names_of_encodings_are_known() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_unpacked_or_refused(data: Vec<u8>, chunk in 1..64usize, which in 0..5usize) {
+    fn any_bytes_are_unpacked_or_refused(data: Vec<u8>, chunk in 1..64usize, which in 0..6usize) {
         drop(read(&data, chunk, ALL[which], &Limits::new(1 << 16)));
     }
 
     #[test]
-    fn what_was_packed_comes_out(data: Vec<u8>, chunk in 1..64usize, which in 0..5usize) {
+    fn what_was_packed_comes_out(data: Vec<u8>, chunk in 1..64usize, which in 0..6usize) {
         let packed = pack(ALL[which], &data);
         prop_assert_eq!(read(&packed, chunk, ALL[which], &Limits::new(1 << 16)).unwrap(), data);
     }
 
     #[test]
-    fn damage_never_exceeds_the_cap(mut data: Vec<u8>, at: prop::sample::Index, to: u8, which in 0..5usize) {
+    fn damage_never_exceeds_the_cap(mut data: Vec<u8>, at: prop::sample::Index, to: u8, which in 0..6usize) {
         data.extend([9; 64]);
         let mut packed = pack(ALL[which], &data);
         let at = at.index(packed.len());
