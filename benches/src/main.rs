@@ -13,6 +13,7 @@ mod logs;
 mod otlp;
 mod scrape;
 mod sink;
+mod targets;
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +39,8 @@ enum Scenario {
     Latency(latency::Args),
     /// Scrapes of the node's metrics
     Scrape(scrape::Args),
+    /// Scrapes of somebody else's page
+    Targets(targets::Args),
     /// A floor of `otlp` in a process of its own: takes gRPC requests and answers them
     #[command(hide = true)]
     Echo,
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         Scenario::Otlp(args) => otlp::run(&args),
         Scenario::Latency(args) => latency::run(&args),
         Scenario::Scrape(args) => scrape::run(&args),
+        Scenario::Targets(args) => targets::run(&args),
         Scenario::Echo => otlp::echo(),
         Scenario::Forward(args) => forward::run(&args),
     }
