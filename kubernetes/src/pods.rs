@@ -31,6 +31,8 @@ impl Default for Limits {
 
 struct Entry {
     pod: Arc<Pod>,
+    /// Which part's list named it, and in which round.
+    part: Arc<str>,
     round: u64,
     gone: Option<Instant>,
 }
@@ -43,17 +45,21 @@ struct Known {
     by_container: HashMap<String, String>,
     /// Static pods by the hash of their manifest, which the kubelet names their folders after.
     by_manifest: HashMap<String, String>,
-    round: u64,
-    listed: bool,
+    /// Whether each part was listed completely at least once.
+    listed: HashMap<Arc<str>, bool>,
     refused: u64,
 }
 
 /// The pods. Cheap to clone: all clones are one index. [`Keep`] fills it, lookups never wait for the
-/// API server.
+/// API server. One watch fills all of it, or several a part each ([`part`](Self::part)).
 #[derive(Clone)]
 pub struct Pods {
     limits: Limits,
     known: Arc<RwLock<Known>>,
+    /// What this clone fills.
+    part: Arc<str>,
+    /// How often that was listed.
+    round: u64,
 }
 
 impl Pods {
@@ -63,13 +69,30 @@ impl Pods {
         Self {
             limits,
             known: Arc::default(),
+            part: Arc::from(""),
+            round: 0,
         }
     }
 
-    /// Whether the pods were listed completely at least once.
+    /// The same index, filled by one of several watches: a list of its pods says nothing of the others'.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Self {
+        let part: Arc<str> = Arc::from(name);
+        let mut known = self.known.write();
+        known.listed.entry(Arc::clone(&part)).or_insert(false);
+        drop(known);
+        Self {
+            part,
+            round: 0,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the pods, of every part, were listed completely at least once.
     #[must_use]
     pub fn complete(&self) -> bool {
-        self.known.read().listed
+        let known = self.known.read();
+        !known.listed.is_empty() && known.listed.values().all(|listed| *listed)
     }
 
     /// How many pods are held, the deleted ones of the grace time among them.
@@ -144,7 +167,7 @@ impl Known {
         (!past).then(|| Arc::clone(&entry.pod))
     }
 
-    fn put(&mut self, pod: Pod, limits: Limits) {
+    fn put(&mut self, pod: Pod, part: &Arc<str>, round: u64, limits: Limits) {
         let uid = pod.metadata.uid.clone();
         if uid.is_empty() {
             return;
@@ -170,7 +193,8 @@ impl Known {
         }
         let entry = Entry {
             pod: Arc::new(pod),
-            round: self.round,
+            part: Arc::clone(part),
+            round,
             gone: None,
         };
         self.by_uid.insert(uid, entry);
@@ -227,20 +251,20 @@ impl Known {
 
 impl Keep<Pod> for Pods {
     fn listing(&mut self) {
-        self.known.write().round += 1;
+        self.round += 1;
     }
 
     fn put(&mut self, pod: Pod) {
-        self.known.write().put(pod, self.limits);
+        let mut known = self.known.write();
+        known.put(pod, &self.part, self.round, self.limits);
     }
 
     fn listed(&mut self) {
         let mut known = self.known.write();
-        known.listed = true;
-        let round = known.round;
+        known.listed.insert(Arc::clone(&self.part), true);
         let now = Instant::now();
         for entry in known.by_uid.values_mut() {
-            if entry.round != round {
+            if entry.part == self.part && entry.round != self.round {
                 entry.gone.get_or_insert(now);
             }
         }
@@ -339,6 +363,29 @@ mod tests {
         assert_eq!(pods.by_ip(ip).unwrap().metadata.uid, "2");
         assert_eq!(pods.by_name("n", "p").unwrap().metadata.uid, "2");
         assert_eq!(pods.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_of_one_part_says_nothing_of_the_others() {
+        let pods = Pods::new(Limits::default());
+        let (mut one, mut two) = (pods.part("one"), pods.part("two"));
+        one.listing();
+        two.listing();
+        one.put(pod("1", ""));
+        two.put(pod("2", ""));
+        one.listed();
+        assert!(!pods.complete());
+        two.listed();
+        assert!(pods.complete());
+        // The same again without a pod each, one list within the other.
+        two.listing();
+        one.listing();
+        one.listed();
+        tokio::time::advance(Duration::from_secs(121)).await;
+        assert!(pods.by_uid("1").is_none() && pods.by_uid("2").is_some());
+        two.listed();
+        tokio::time::advance(Duration::from_secs(121)).await;
+        assert!(pods.by_uid("2").is_none());
     }
 
     #[test]

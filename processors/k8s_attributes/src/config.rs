@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use corten_config::types::{Duration as Time, Regex};
+use corten_config::types::{Duration as Time, OneOrMany, Regex};
 use corten_config::{Check, Checker};
 use corten_kubernetes::{ApiConfig, AuthType};
 use schemars::JsonSchema;
@@ -171,12 +171,20 @@ pub(crate) struct Filter {
     pub(crate) node_from_env_var: String,
     /// Those of the whole cluster, although the node's name is known: for a gateway.
     pub(crate) all_nodes: bool,
-    /// Those of this namespace.
-    pub(crate) namespace: String,
+    /// Those of this namespace, or of these. Workloads are asked for there alone as well, so Roles are enough.
+    pub(crate) namespace: OneOrMany<String>,
     /// Those with such labels.
     pub(crate) labels: Vec<Selector>,
     /// Those with such fields.
     pub(crate) fields: Vec<Selector>,
+}
+
+impl Filter {
+    /// The namespaces that are looked at; none for all.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &str> {
+        let named = self.namespace.iter().map(String::as_str);
+        named.filter(|name| !name.is_empty())
+    }
 }
 
 /// A condition on a label or a field.

@@ -72,18 +72,24 @@ pub(crate) struct Objects {
     wanted: Arc<Wanted>,
     changes: Changes,
     known: Arc<RwLock<Known>>,
+    /// What this clone fills: all of it, or one namespace's.
+    part: Arc<str>,
+    /// How often that was listed.
+    round: u64,
 }
 
 #[derive(Default)]
 struct Known {
     by_uid: HashMap<String, Entry>,
     by_name: HashMap<String, String>,
-    round: u64,
-    listed: bool,
+    /// Whether each part was listed completely at least once.
+    listed: HashMap<Arc<str>, bool>,
 }
 
 struct Entry {
     object: Arc<Metadata>,
+    /// Which part's list named it, and in which round.
+    part: Arc<str>,
     round: u64,
     gone: Option<Instant>,
 }
@@ -95,12 +101,28 @@ impl Objects {
             wanted: Arc::new(wanted),
             changes: changes.clone(),
             known: Arc::default(),
+            part: Arc::from(""),
+            round: 0,
         }
     }
 
-    /// Whether they were listed completely at least once.
+    /// The same index, filled by one of several watches: a list of its objects says nothing of the others'.
+    pub(crate) fn part(&self, name: &str) -> Self {
+        let part: Arc<str> = Arc::from(name);
+        let mut known = self.known.write();
+        known.listed.entry(Arc::clone(&part)).or_insert(false);
+        drop(known);
+        Self {
+            part,
+            round: 0,
+            ..self.clone()
+        }
+    }
+
+    /// Whether they, of every part, were listed completely at least once.
     pub(crate) fn complete(&self) -> bool {
-        self.known.read().listed
+        let known = self.known.read();
+        !known.listed.is_empty() && known.listed.values().all(|listed| *listed)
     }
 
     pub(crate) fn by_uid(&self, uid: &str) -> Option<Arc<Metadata>> {
@@ -137,7 +159,7 @@ impl Known {
 
 impl Keep<Partial> for Objects {
     fn listing(&mut self) {
-        self.known.write().round += 1;
+        self.round += 1;
     }
 
     fn put(&mut self, object: Partial) {
@@ -145,7 +167,6 @@ impl Keep<Partial> for Objects {
         self.wanted.reduce(&mut object);
         let mut known = self.known.write();
         let known = &mut *known;
-        let round = known.round;
         // Whoever comes last owns a name that was used before.
         let owns =
             object.namespace.is_empty() && known.by_name.get(&object.name) != Some(&object.uid);
@@ -154,7 +175,8 @@ impl Keep<Partial> for Objects {
             known.by_name.insert(name, uid);
         }
         if let Some(entry) = known.by_uid.get_mut(&object.uid) {
-            (entry.round, entry.gone) = (round, None);
+            entry.part = Arc::clone(&self.part);
+            (entry.round, entry.gone) = (self.round, None);
             if *entry.object != object {
                 entry.object = Arc::new(object);
                 self.changes.add();
@@ -166,7 +188,8 @@ impl Keep<Partial> for Objects {
         let uid = object.uid.clone();
         let entry = Entry {
             object: Arc::new(object),
-            round,
+            part: Arc::clone(&self.part),
+            round: self.round,
             gone: None,
         };
         known.by_uid.insert(uid, entry);
@@ -175,10 +198,9 @@ impl Keep<Partial> for Objects {
 
     fn listed(&mut self) {
         let mut known = self.known.write();
-        known.listed = true;
-        let round = known.round;
+        known.listed.insert(Arc::clone(&self.part), true);
         for entry in known.by_uid.values_mut() {
-            if entry.round != round {
+            if entry.part == self.part && entry.round != self.round {
                 entry.gone.get_or_insert_with(Instant::now);
             }
         }

@@ -120,12 +120,9 @@ impl K8sAttributes {
         node_from_environment()
     }
 
-    fn selection(&self) -> Selection {
+    /// Which pods are watched, and what keeps those of each watch.
+    fn selections(&self) -> Vec<(Selection, Pods)> {
         let filter = &self.config.filter;
-        let path = match filter.namespace.as_str() {
-            "" => "/api/v1/pods".to_owned(),
-            namespace => format!("/api/v1/namespaces/{namespace}/pods"),
-        };
         let node = self.node();
         if node.is_none() && !filter.all_nodes {
             tracing::warn!(
@@ -140,11 +137,22 @@ impl K8sAttributes {
         };
         let mut fields = written(&filter.fields);
         fields.extend(node.map(|node| format!("spec.nodeName={node}")));
-        Selection {
+        let selection = |path: &str| Selection {
             fields: fields.join(","),
             labels: written(&filter.labels).join(","),
-            ..Selection::all(&path)
+            ..Selection::all(path)
+        };
+        let mut all: Vec<_> = filter
+            .namespaces()
+            .map(|namespace| {
+                let path = format!("/api/v1/namespaces/{namespace}/pods");
+                (selection(&path), self.pods.part(namespace))
+            })
+            .collect();
+        if all.is_empty() {
+            all.push((selection("/api/v1/pods"), self.pods.clone()));
         }
+        all
     }
 
     /// What a resource is told; nothing where its pod is not known or not to be named.
@@ -226,14 +234,15 @@ impl Component for K8sAttributes {
         }
         let client = Arc::new(ApiClient::new(self.config.api(), Where::of_pod()));
         let tasks = self.cx.tasks();
-        let (selection, mut pods) = (self.selection(), self.pods.clone());
-        let (asking, stop) = (Arc::clone(&client), self.stop.clone());
-        tasks.spawn("pods", async move {
-            tokio::select! {
-                () = run::<Pod, _>(&asking, &selection, &mut pods, Timing::default()) => {}
-                () = stop.cancelled() => {}
-            }
-        });
+        for (selection, mut pods) in self.selections() {
+            let (asking, stop) = (Arc::clone(&client), self.stop.clone());
+            tasks.spawn("pods", async move {
+                tokio::select! {
+                    () = run::<Pod, _>(&asking, &selection, &mut pods, Timing::default()) => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
         let node = self.node();
         for collection in self.around.collections(node.as_deref()) {
             let selection = Selection {
@@ -241,9 +250,8 @@ impl Component for K8sAttributes {
                 fields: collection.fields,
                 ..Selection::all(&collection.path)
             };
-            let objects = collection.objects;
-            let (asking, stop, mut objects) =
-                (Arc::clone(&client), self.stop.clone(), objects.clone());
+            let mut objects = collection.objects;
+            let (asking, stop) = (Arc::clone(&client), self.stop.clone());
             tasks.spawn("objects", async move {
                 tokio::select! {
                     () = run::<Partial, _>(&asking, &selection, &mut objects, Timing::default()) => {}

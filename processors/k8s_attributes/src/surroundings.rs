@@ -22,8 +22,8 @@ pub(crate) struct Surroundings {
     daemon_sets: Option<Objects>,
     jobs: Option<Objects>,
     cron_jobs: Option<Objects>,
-    /// The namespace whose workloads are watched; all where it is empty.
-    within: String,
+    /// The namespaces whose workloads are watched; all where there is none.
+    within: Vec<String>,
     changes: Changes,
 }
 
@@ -31,11 +31,12 @@ pub(crate) struct Surroundings {
 const SYSTEM: &str = "kube-system";
 
 /// A collection that is watched.
-pub(crate) struct Collection<'s> {
+pub(crate) struct Collection {
     pub(crate) path: String,
     /// A field selector.
     pub(crate) fields: String,
-    pub(crate) objects: &'s Objects,
+    /// What keeps its objects.
+    pub(crate) objects: Objects,
 }
 
 impl Surroundings {
@@ -72,12 +73,12 @@ impl Surroundings {
             ),
             cron_jobs: on(Source::CronJob, false),
             changes: changes.clone(),
-            within: config.filter.namespace.clone(),
+            within: config.filter.namespaces().map(str::to_owned).collect(),
         }
     }
 
     /// Each index with the collection that fills it. `node` is the only node that is looked at.
-    pub(crate) fn collections(&self, node: Option<&str>) -> Vec<Collection<'_>> {
+    pub(crate) fn collections(&self, node: Option<&str>) -> Vec<Collection> {
         let named = |name: &str| format!("metadata.name={name}");
         let namespaces = if self.system_alone {
             named(SYSTEM)
@@ -96,13 +97,9 @@ impl Surroundings {
             all.extend(objects.as_ref().map(|objects| Collection {
                 path: path.to_owned(),
                 fields,
-                objects,
+                objects: objects.clone(),
             }));
         }
-        let within = match self.within.as_str() {
-            "" => String::new(),
-            namespace => format!("namespaces/{namespace}/"),
-        };
         for (group, kind, objects) in [
             ("apps", "replicasets", &self.replica_sets),
             ("apps", "deployments", &self.deployments),
@@ -111,10 +108,18 @@ impl Surroundings {
             ("batch", "jobs", &self.jobs),
             ("batch", "cronjobs", &self.cron_jobs),
         ] {
-            all.extend(objects.as_ref().map(|objects| Collection {
-                path: format!("/apis/{group}/v1/{within}{kind}"),
+            let Some(objects) = objects else { continue };
+            if self.within.is_empty() {
+                all.push(Collection {
+                    path: format!("/apis/{group}/v1/{kind}"),
+                    fields: String::new(),
+                    objects: objects.clone(),
+                });
+            }
+            all.extend(self.within.iter().map(|namespace| Collection {
+                path: format!("/apis/{group}/v1/namespaces/{namespace}/{kind}"),
                 fields: String::new(),
-                objects,
+                objects: objects.part(namespace),
             }));
         }
         all

@@ -387,27 +387,46 @@ async fn resources_without_pods_are_told_of_what_they_name() {
     assert_eq!(play.resource(&known, None).await, wanted);
 }
 
-/// With a role for one namespace nothing is asked beyond it.
+/// With roles for some namespaces nothing is asked beyond them.
 #[tokio::test]
-async fn workloads_of_one_namespace_are_asked_for_there() {
-    let pods = "/api/v1/namespaces/shop/pods";
-    let sets = "/apis/apps/v1/namespaces/shop/replicasets";
-    let cluster = Cluster::new().with(pods).with(sets);
-    cluster.put(pods, pod());
-    cluster.put(
-        sets,
-        json!({"metadata": {"name": "cart-7d9f8", "namespace": "shop", "uid": "rs-1", "ownerReferences": [{"kind": "Deployment", "name": "cart", "uid": "d-1", "controller": true}]}}),
-    );
-    let play = Play::start(
-        cluster,
-        "extract: {metadata: [k8s.deployment.uid]}\nfilter: {namespace: shop, all_nodes: true}",
-    )
-    .await;
-    let known = [("k8s.pod.uid", "u-1")];
-    let seen = play.resource(&known, None).await;
-    assert_eq!(seen["k8s.deployment.uid"], "d-1");
-    let beyond = |target: &String| !target.contains("/namespaces/shop/");
-    assert!(!play.cluster.seen().iter().any(beyond));
+async fn pods_and_workloads_of_namespaces_are_asked_for_there() {
+    for filter in ["shop", "[shop, other]"] {
+        let mut cluster = Cluster::new();
+        for namespace in ["shop", "other"] {
+            let pods = format!("/api/v1/namespaces/{namespace}/pods");
+            let sets = format!("/apis/apps/v1/namespaces/{namespace}/replicasets");
+            cluster = cluster.with(&pods).with(&sets);
+            let mut own = pod();
+            own["metadata"]["namespace"] = json!(namespace);
+            own["metadata"]["uid"] = json!(namespace);
+            own["metadata"]["ownerReferences"][0]["uid"] = json!(format!("rs-{namespace}"));
+            cluster.put(&pods, own);
+            cluster.put(
+                &sets,
+                json!({"metadata": {"name": "cart-7d9f8", "namespace": namespace, "uid": format!("rs-{namespace}"),
+                    "ownerReferences": [{"kind": "Deployment", "name": "cart", "uid": format!("d-{namespace}"), "controller": true}]}}),
+            );
+        }
+        let play = Play::start(
+            cluster,
+            &format!("extract: {{metadata: [k8s.deployment.uid]}}\nfilter: {{namespace: {filter}, all_nodes: true}}"),
+        )
+        .await;
+        let mut looked = vec!["shop"];
+        if filter != "shop" {
+            looked.push("other");
+        }
+        for namespace in &looked {
+            let seen = play.resource(&[("k8s.pod.uid", namespace)], None).await;
+            assert_eq!(seen["k8s.deployment.uid"], format!("d-{namespace}"));
+        }
+        let asked = play.cluster.seen();
+        let beyond = |target: &&String| {
+            let within = |namespace: &&str| target.contains(&format!("/namespaces/{namespace}/"));
+            !looked.iter().any(within)
+        };
+        assert_eq!(asked.iter().find(beyond), None);
+    }
 }
 
 #[tokio::test]
