@@ -87,7 +87,7 @@ pub struct TextError {
 /// The lines of a text; empty ones and comments are passed over. After a line that is an error the
 /// next one is read.
 pub fn parse(text: &str) -> impl Iterator<Item = Result<Line<'_>, TextError>> {
-    text.split('\n').zip(1..).filter_map(|(line, number)| {
+    lines(text).zip(1..).filter_map(|(line, number)| {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let line = line.trim_start_matches(BLANKS);
         let parsed = match line.strip_prefix('#') {
@@ -99,6 +99,22 @@ pub fn parse(text: &str) -> impl Iterator<Item = Result<Line<'_>, TextError>> {
             line: number,
             expected,
         }))
+    })
+}
+
+/// `text.split('\n')`, several times as fast.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(b'\n', text.as_bytes());
+        let split = end.and_then(|end| text.split_at_checked(end));
+        let Some((line, after)) = split else {
+            rest = None;
+            return Some(text);
+        };
+        rest = after.get(1..);
+        Some(line)
     })
 }
 
@@ -172,31 +188,31 @@ fn named(text: &str) -> Result<(&str, &str), &'static str> {
 
 /// The longest classic name at the beginning, and what follows it.
 fn leading_name(text: &str) -> (&str, &str) {
-    let end = text
-        .char_indices()
-        .find(|(at, character)| {
-            let fits = character.is_ascii_alphabetic()
-                || matches!(character, '_' | ':')
-                || (*at > 0 && character.is_ascii_digit());
-            !fits
-        })
-        .map_or(text.len(), |(at, _)| at);
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
+    let bytes = text.as_bytes();
+    let end = match bytes.first() {
+        Some(first) if first.is_ascii_digit() => 0,
+        _ => bytes.iter().take_while(|byte| fits(byte)).count(),
+    };
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
 /// Where the quote is that ends a text which began with one.
 fn closing(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().position(|byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends
-    })
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    loop {
+        let at = from + memchr::memchr2(b'"', b'\\', bytes.get(from..)?)?;
+        if bytes.get(at) == Some(&b'"') {
+            return Some(at);
+        }
+        from = at + 2;
+    }
 }
 
 /// `\\`, `\n` and `\"` as what they stand for; other backslashes stay.
 fn unescaped(text: &str) -> Cow<'_, str> {
-    if !text.contains('\\') {
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -234,7 +250,8 @@ fn sample(line: &str) -> Result<Sample<'_>, &'static str> {
     if name.is_empty() {
         return Err("a metric's name");
     }
-    let (rest, exemplar) = match rest.split_once(" # ") {
+    let exemplar = memchr::memchr(b'#', rest.as_bytes()).and_then(|_| rest.split_once(" # "));
+    let (rest, exemplar) = match exemplar {
         Some((rest, exemplar)) => (rest, Some(exemplar_of(exemplar)?)),
         None => (rest, None),
     };
@@ -282,7 +299,7 @@ type LabelSet<'a> = (Option<Cow<'a, str>>, Vec<Label<'a>>, &'a str);
 
 /// What stands after `{`: the name, where it is between the braces, the labels, and what follows `}`.
 fn label_set(text: &str) -> Result<LabelSet<'_>, &'static str> {
-    let mut labels: Vec<Label<'_>> = Vec::new();
+    let mut labels: Vec<Label<'_>> = Vec::with_capacity(8);
     let mut metric = None;
     let mut rest = text.trim_start_matches(BLANKS);
     loop {

@@ -28,6 +28,8 @@ use crate::tls::{ClientTls, Http2};
 
 /// What is read of an answer.
 pub const MAX_RESPONSE: usize = 1 << 20;
+/// Room that is made for an answer because it says that it is so long.
+const PREPARED: usize = 16 << 20;
 
 /// Sends HTTP requests.
 pub struct HttpClient {
@@ -207,7 +209,12 @@ impl HttpClient {
                 .await
                 .map_err(|error| failed(Cause::of(&error)))?;
             let (head, mut body) = response.into_parts();
-            let mut read = BytesMut::new();
+            // As long as it says it is, within reason.
+            let declared = http_body::Body::size_hint(&body)
+                .exact()
+                .unwrap_or_default();
+            let declared = usize::try_from(declared).unwrap_or(usize::MAX);
+            let mut read = BytesMut::with_capacity(declared.min(self.max_response).min(PREPARED));
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| failed(Cause::of(&error)))?;
                 if let Ok(data) = frame.into_data() {

@@ -13,7 +13,8 @@ mod emit;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use corten_exposition::text::{Exemplar, Line, Sample, TextError, parse};
@@ -53,11 +54,34 @@ pub(crate) struct Text {
     pub(crate) open_metrics: bool,
 }
 
+/// Hashes of series.
+type Hashes = HashSet<u64, BuildHasherDefault<Itself>>;
+
+/// What is a hash already is its own.
+#[derive(Clone, Copy, Debug, Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// What is kept of a scrape until the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     text: Text,
-    series: HashSet<u64>,
+    series: Hashes,
 }
 
 /// What a scrape brought.
@@ -126,8 +150,11 @@ pub(crate) fn convert(
     let mut outlets = Outlets::new(identity, &info, now, page.len());
     let mut read = Reading::new(identity, treatment, now, &seen.series);
     read.all(page, text.open_metrics, &mut outlets, None)?;
-    let (series, outcome) = (read.series, read.outcome);
-    let gone: HashSet<u64> = seen.series.difference(&series).copied().collect();
+    let (mut series, outcome) = (read.points, read.outcome);
+    for timed in read.timed {
+        series.remove(&timed);
+    }
+    let gone: Hashes = seen.series.difference(&series).copied().collect();
     if !gone.is_empty() {
         end(&seen.text, identity, treatment, now, &gone, &mut outlets);
     }
@@ -168,10 +195,10 @@ fn end(
     identity: &Identity,
     treatment: &Treatment,
     now: u64,
-    gone: &HashSet<u64>,
+    gone: &Hashes,
     outlets: &mut Outlets<'_>,
 ) {
-    let none = HashSet::new();
+    let none = Hashes::default();
     let mut read = Reading::new(identity, treatment, now, &none);
     let Ok(page) = utf8(text) else { return };
     if let Err(error) = read.all(page, text.open_metrics, outlets, Some(gone)) {
@@ -255,7 +282,7 @@ impl Kind {
 }
 
 /// What a sample is to its point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Part {
     Value,
     Bucket,
@@ -287,7 +314,7 @@ struct Row<'a> {
     bound: f64,
     /// Nanoseconds since 1970.
     time: u64,
-    exemplar: Option<Exemplar<'a>>,
+    exemplar: Option<Box<Exemplar<'a>>>,
 }
 
 const SUFFIXES: [&str; 6] = ["_bucket", "_sum", "_count", "_total", "_created", "_info"];
@@ -303,23 +330,21 @@ struct Reading<'a, 's> {
     treatment: &'a Treatment,
     now: u64,
     /// Of the scrape before.
-    before: &'s HashSet<u64>,
+    before: &'s Hashes,
     abouts: HashMap<&'a str, About<'a>>,
     /// The samples of the family that is being read.
     rows: Vec<Row<'a>>,
-    series: HashSet<u64>,
-    /// Hashes of single samples: no series may be there twice.
-    samples: HashSet<u64>,
+    /// Hashes of points.
+    points: Hashes,
+    /// Of these, the points whose time the page says, if their end is not to be told.
+    timed: Vec<u64>,
+    /// Hashes of samples that are a part of a point: no series may be there twice.
+    parts: Hashes,
     outcome: Outcome,
 }
 
 impl<'a, 's> Reading<'a, 's> {
-    fn new(
-        identity: &'a Identity,
-        treatment: &'a Treatment,
-        now: u64,
-        before: &'s HashSet<u64>,
-    ) -> Self {
+    fn new(identity: &'a Identity, treatment: &'a Treatment, now: u64, before: &'s Hashes) -> Self {
         Self {
             identity,
             treatment,
@@ -327,8 +352,9 @@ impl<'a, 's> Reading<'a, 's> {
             before,
             abouts: HashMap::new(),
             rows: Vec::new(),
-            series: HashSet::with_capacity(before.len()),
-            samples: HashSet::with_capacity(before.len()),
+            points: Hashes::with_capacity_and_hasher(before.len(), BuildHasherDefault::default()),
+            timed: Vec::new(),
+            parts: Hashes::default(),
             outcome: Outcome::default(),
         }
     }
@@ -339,7 +365,7 @@ impl<'a, 's> Reading<'a, 's> {
         page: &'a str,
         open_metrics: bool,
         outlets: &mut Outlets<'_>,
-        ended: Option<&HashSet<u64>>,
+        ended: Option<&Hashes>,
     ) -> Result<(), PageError> {
         // The family that is being read.
         let mut family = "";
@@ -457,9 +483,7 @@ impl<'a, 's> Reading<'a, 's> {
         if name == "target_info" {
             return Ok(());
         }
-        labels.sort();
-        let whole = hash(&name, &labels);
-        let mut bound = 0.0;
+        let mut bound = 0.0_f64;
         if kind.is_compound() {
             let key = match part {
                 Part::Bucket => "le",
@@ -485,20 +509,23 @@ impl<'a, 's> Reading<'a, 's> {
                 name = Cow::Owned(format!("{stem}_total"));
             }
         }
-        let point = if kind.is_compound() || part == Part::Created {
-            hash(&name, &labels)
+        let point = hash(&name, &labels);
+        let is_new = if part == Part::Value {
+            self.points.insert(point)
         } else {
-            whole
+            if part != Part::Created {
+                self.points.insert(point);
+            }
+            let own = HASH.hash_one((part, bound.to_bits()));
+            self.parts.insert(point ^ own)
         };
-        if !self.samples.insert(whole) {
+        if !is_new {
             self.outcome.duplicates += 1;
             return Ok(());
         }
         let timestamp = timestamp.filter(|_| self.treatment.honor_timestamps);
-        if part != Part::Created
-            && (timestamp.is_none() || self.treatment.track_timestamps_staleness)
-        {
-            self.series.insert(point);
+        if timestamp.is_some() && !self.treatment.track_timestamps_staleness {
+            self.timed.push(point);
         }
         if !self.before.contains(&point) {
             self.outcome.added += 1;
@@ -513,7 +540,7 @@ impl<'a, 's> Reading<'a, 's> {
             value,
             bound,
             time: timestamp.map_or(self.now, |time| nanoseconds(time * scale)),
-            exemplar,
+            exemplar: exemplar.map(Box::new),
         });
         Ok(())
     }
@@ -573,7 +600,7 @@ impl<'a, 's> Reading<'a, 's> {
         Ok(())
     }
 
-    fn flush(&mut self, family: &str, outlets: &mut Outlets<'_>, ended: Option<&HashSet<u64>>) {
+    fn flush(&mut self, family: &str, outlets: &mut Outlets<'_>, ended: Option<&Hashes>) {
         if self.rows.is_empty() {
             return;
         }
@@ -587,13 +614,13 @@ impl<'a, 's> Reading<'a, 's> {
     }
 }
 
+static HASH: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
+
+/// The same in every order of the labels.
 fn hash(name: &str, labels: &Labels<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    for label in labels.iter() {
-        label.hash(&mut hasher);
-    }
-    hasher.finish()
+    labels.iter().fold(HASH.hash_one(name), |sum, label| {
+        sum.wrapping_add(HASH.hash_one(label))
+    })
 }
 
 /// A time, which may be anything that a page says.

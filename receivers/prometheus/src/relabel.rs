@@ -57,13 +57,6 @@ impl<'a> Labels<'a> {
         self.0.retain(|(name, _)| keep(name));
     }
 
-    /// Sorts by name.
-    pub(crate) fn sort(&mut self) {
-        if !self.0.is_sorted() {
-            self.0.sort();
-        }
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -374,7 +367,7 @@ mod tests {
         .into_iter()
         .collect();
         apply(&rules(yaml), &mut labels).then(|| {
-            labels.sort();
+            labels.0.sort();
             labels
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))

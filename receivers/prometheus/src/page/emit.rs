@@ -329,7 +329,7 @@ impl<'w, 'a> Write<'w, 'a> {
                     parts.values.push((row.bound, row.value));
                 }
             }
-            parts.exemplars.extend(&row.exemplar);
+            parts.exemplars.extend(row.exemplar.as_deref());
         }
         for parts in &mut all {
             parts.values.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -278,14 +278,14 @@ fn whose_a_series_is() {
         page,
         false,
         &expect![[r#"
-        resource {service.name=web service.instance.id=a:1 server.address=a}
-        a: gauge {prometheus.type=gauge} [] 
-          {exported_job=inner exported_zone=own zone=z} = 1
-          {exported_exported_job=inner exported_job=x zone=z} = 3
-        resource {service.name=web service.instance.id=a:1 server.address=a}
-        scope lib 2 {x=y}
-        a: gauge {prometheus.type=gauge} [] 
-          {zone=z} = 2"#]],
+            resource {service.name=web service.instance.id=a:1 server.address=a}
+            a: gauge {prometheus.type=gauge} [] 
+              {zone=z exported_job=inner exported_zone=own} = 1
+              {exported_job=x exported_exported_job=inner zone=z} = 3
+            resource {service.name=web service.instance.id=a:1 server.address=a}
+            scope lib 2 {x=y}
+            a: gauge {prometheus.type=gauge} [] 
+              {zone=z} = 2"#]],
     );
     let honors = Treatment {
         honor_labels: true,
@@ -339,9 +339,9 @@ fn rules_choose_and_rename_series() {
     expect![[r#"
         resource {service.name=web service.instance.id=a:1 server.address=a}
         new_a: counter {prometheus.type=counter} [] 
-          {dc=d1 zone=z} = 2
+          {zone=z dc=d1} = 2
         new_h: histogram {prometheus.type=histogram} [] 
-          {dc=d1 zone=z} 2/Some(3.0) [1.0] [2, 0] 0"#]]
+          {zone=z dc=d1} 2/Some(3.0) [1.0] [2, 0] 0"#]]
     .assert_eq(&rendered);
 }
 
