@@ -56,8 +56,8 @@ pub struct Sample<'a> {
     pub value: f64,
     /// The time as it stands there: milliseconds in text 0.0.4, seconds in OpenMetrics.
     pub timestamp: Option<f64>,
-    /// The example that OpenMetrics puts behind ` # `.
-    pub exemplar: Option<Exemplar<'a>>,
+    /// The example that OpenMetrics puts behind ` # `; few samples have one.
+    pub exemplar: Option<Box<Exemplar<'a>>>,
 }
 
 /// A label's name and value, unescaped.
@@ -252,7 +252,7 @@ fn sample(line: &str) -> Result<Sample<'_>, &'static str> {
     }
     let exemplar = memchr::memchr(b'#', rest.as_bytes()).and_then(|_| rest.split_once(" # "));
     let (rest, exemplar) = match exemplar {
-        Some((rest, exemplar)) => (rest, Some(exemplar_of(exemplar)?)),
+        Some((rest, exemplar)) => (rest, Some(Box::new(exemplar_of(exemplar)?))),
         None => (rest, None),
     };
     let (value, timestamp) = value_and_time(rest)?;

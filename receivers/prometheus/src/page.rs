@@ -369,6 +369,7 @@ impl<'a, 's> Reading<'a, 's> {
     ) -> Result<(), PageError> {
         // The family that is being read.
         let mut family = "";
+        let mut family_kind = Kind::Unknown;
         let mut whole = false;
         for line in parse(page) {
             match line? {
@@ -384,7 +385,7 @@ impl<'a, 's> Reading<'a, 's> {
                     }
                 }
                 Line::Sample(sample) => {
-                    let (of, kind, part) = self.family(family, &sample.name);
+                    let (of, kind, part) = self.family((family, family_kind), &sample.name);
                     if *of != *family || self.rows.is_empty() {
                         self.flush(family, outlets, ended);
                         // A name with escapes is nowhere in the page; it is its own family each time.
@@ -392,6 +393,7 @@ impl<'a, 's> Reading<'a, 's> {
                             Cow::Borrowed(of) => of,
                             Cow::Owned(_) => "",
                         };
+                        family_kind = kind;
                     }
                     self.sample(sample, kind, part, open_metrics)?;
                 }
@@ -405,12 +407,13 @@ impl<'a, 's> Reading<'a, 's> {
     }
 
     /// The family that a sample belongs to, what that is, and what the sample is in it.
-    fn family(&self, current: &'a str, name: &Cow<'a, str>) -> (Cow<'a, str>, Kind, Part) {
-        if let Some(about) = self.abouts.get(current)
-            && let Some(suffix) = name.strip_prefix(current)
-            && let Some(part) = about.kind.part(suffix)
+    fn family(&self, current: (&'a str, Kind), name: &Cow<'a, str>) -> (Cow<'a, str>, Kind, Part) {
+        let (current, kind) = current;
+        if let Some(suffix) = name.strip_prefix(current)
+            && let Some(part) = kind.part(suffix)
+            && !current.is_empty()
         {
-            return (Cow::Borrowed(current), about.kind, part);
+            return (Cow::Borrowed(current), kind, part);
         }
         let of = |text: &str| -> Cow<'a, str> {
             match name {
@@ -540,7 +543,7 @@ impl<'a, 's> Reading<'a, 's> {
             value,
             bound,
             time: timestamp.map_or(self.now, |time| nanoseconds(time * scale)),
-            exemplar: exemplar.map(Box::new),
+            exemplar,
         });
         Ok(())
     }
