@@ -51,11 +51,8 @@ impl BackendSink {
         let path = |service| PathAndQuery::from_static(service);
         Ok(Self {
             client: GrpcClient::new(cx, &settings_of_one)?,
-            compressor: Compressor::new(
-                settings.client.compression,
-                &CompressionParams::default(),
-            )?
-            .for_grpc(),
+            compressor: Compressor::new(settings.client.compression, &CompressionParams::default())
+                .for_grpc(),
             max_request: match settings.own.max_request_bytes {
                 0 => usize::MAX,
                 limit => limit,
