@@ -5,7 +5,7 @@ use corten_component::Factory;
 
 /// The factories of all components.
 pub(crate) fn all() -> Vec<Factory> {
-    vec![
+    let mut all = vec![
         // Receivers.
         corten_container_metrics_receiver::factory(),
         corten_file_log_receiver::factory(),
@@ -51,5 +51,22 @@ pub(crate) fn all() -> Vec<Factory> {
         corten_health_check_extension::factory(),
         corten_k8s_leader_elector_extension::factory(),
         corten_k8s_observer_extension::factory(),
+    ];
+    all.extend(on_request());
+    all
+}
+
+/// What stands on a large library that not everybody wants: `--features kafka`. Tests know of it in any case, so that the
+/// reference has it.
+#[cfg(any(feature = "kafka", test))]
+fn on_request() -> Vec<Factory> {
+    vec![
+        corten_kafka_receiver::factory(),
+        corten_kafka_exporter::factory(),
     ]
+}
+
+#[cfg(not(any(feature = "kafka", test)))]
+fn on_request() -> Vec<Factory> {
+    Vec::new()
 }

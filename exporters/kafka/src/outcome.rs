@@ -10,6 +10,8 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 pub(crate) enum Verdict {
     /// It can.
     Again,
+    /// It can when somebody grants the right; librdkafka has to forget that it was denied.
+    Denied,
     /// The broker takes no message of that size.
     TooLarge,
     /// It can't; with a label for metrics, and what upstream hears.
@@ -17,18 +19,14 @@ pub(crate) enum Verdict {
 }
 
 /// The verdict on one message. What Kafka's protocol calls retriable is tried again, and so is everything that
-/// happened between here and the broker.
+/// happened between here and the broker. A missing right is no fault of the data either: it waits for the right.
 pub(crate) fn verdict(error: &KafkaError) -> Verdict {
     let Some(code) = error.rdkafka_error_code() else {
         return Verdict::Again;
     };
     match code {
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => Verdict::TooLarge,
-        Code::TopicAuthorizationFailed
-        | Code::ClusterAuthorizationFailed
-        | Code::TransactionalIdAuthorizationFailed => {
-            Verdict::Never("permission_denied", GrpcCode::PermissionDenied)
-        }
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => Verdict::Denied,
         Code::InvalidTopic
         | Code::InvalidRequiredAcks
         | Code::InvalidTimestamp
@@ -49,6 +47,7 @@ pub(crate) fn verdict(error: &KafkaError) -> Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes {
     again: Option<String>,
+    denied: bool,
     too_large: Option<String>,
     never: Option<(&'static str, GrpcCode, String)>,
     refused: usize,
@@ -62,7 +61,8 @@ impl Outcomes {
             None => error.to_string(),
         };
         match verdict(error) {
-            Verdict::Again => {
+            verdict @ (Verdict::Again | Verdict::Denied) => {
+                self.denied |= verdict == Verdict::Denied;
                 self.again.get_or_insert_with(text);
             }
             Verdict::TooLarge => {
@@ -79,6 +79,11 @@ impl Outcomes {
     pub(crate) fn lost(&mut self) {
         self.again
             .get_or_insert_with(|| "the producer was closed".to_owned());
+    }
+
+    /// Whether a message was denied for want of a right.
+    pub(crate) fn denied(&self) -> bool {
+        self.denied
     }
 
     /// The answer for all of the request, of which `delivered` says whether some message was delivered, now or before.
@@ -146,7 +151,11 @@ mod tests {
         for code in [Code::MessageSizeTooLarge, Code::MessageBatchTooLarge] {
             assert_eq!(verdict(&error(code)), Verdict::TooLarge);
         }
-        for code in [Code::TopicAuthorizationFailed, Code::InvalidTopic] {
+        assert_eq!(
+            verdict(&error(Code::TopicAuthorizationFailed)),
+            Verdict::Denied
+        );
+        for code in [Code::PolicyViolation, Code::InvalidTopic] {
             assert!(matches!(verdict(&error(code)), Verdict::Never(..)));
         }
     }

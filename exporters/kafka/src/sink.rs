@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use corten_component::{Batch, BoxError, Context, GrpcCode, Status, async_trait};
 use corten_delivery::{Encoded, SendError, Sent, Sink};
 use corten_kafka::Events;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -25,12 +25,16 @@ use crate::outcome::Outcomes;
 /// How long to wait for room in librdkafka's buffer when nothing of this request is on its way.
 const ROOM: Duration = Duration::from_millis(20);
 
+/// The least time between two producers in one another's place.
+const RENEWAL: Duration = Duration::from_secs(1);
+
 /// The producer, from start to shutdown.
 pub(crate) struct Connection {
     properties: ClientConfig,
     events: Events,
     address: String,
     producer: RwLock<Option<FutureProducer<Events>>>,
+    renewed: Mutex<Option<Instant>>,
 }
 
 impl Connection {
@@ -40,6 +44,7 @@ impl Connection {
             events: Events::new(&cx.id().to_string(), cx.health().clone()),
             address: config.client.address(),
             producer: RwLock::new(None),
+            renewed: Mutex::default(),
         }
     }
 
@@ -49,14 +54,36 @@ impl Connection {
         Ok(())
     }
 
+    /// A new producer in the old one's place. A topic that was denied once stays denied to a producer until its next look
+    /// at all topics, which may be ten minutes away.
+    async fn renew(&self) {
+        {
+            let mut renewed = self.renewed.lock();
+            if renewed.is_some_and(|at| at.elapsed() < RENEWAL) {
+                return;
+            }
+            *renewed = Some(Instant::now());
+        }
+        let properties = self.properties.clone();
+        let Ok(made) = FutureProducer::from_config_and_context(&properties, self.events.clone())
+        else {
+            return;
+        };
+        let old = {
+            let mut producer = self.producer.write();
+            // Not after the end.
+            match producer.is_some() {
+                true => producer.replace(made),
+                false => Some(made),
+            }
+        };
+        let_go(old).await;
+    }
+
     /// Lets the producer go; its threads end. What it still holds was told as not delivered.
     pub(crate) async fn close(&self) {
         let producer = self.producer.write().take();
-        if let Some(producer) = producer
-            && let Err(error) = tokio::task::spawn_blocking(move || drop(producer)).await
-        {
-            tracing::debug!(%error, "a producer did not close");
-        }
+        let_go(producer).await;
     }
 
     fn explain(&self, text: &str) -> String {
@@ -64,6 +91,13 @@ impl Connection {
             Some(why) => format!("{}: {text} ({why})", self.address),
             None => format!("{}: {text}", self.address),
         }
+    }
+}
+
+/// A producer's end waits for its threads.
+async fn let_go(producer: Option<FutureProducer<Events>>) {
+    if let Err(error) = tokio::task::spawn_blocking(move || drop(producer)).await {
+        tracing::debug!(%error, "a producer did not close");
     }
 }
 
@@ -176,6 +210,9 @@ impl Sink for KafkaSink {
         let delivered = !request.messages.iter().all(|message| undelivered(&message));
         if delivered {
             self.connection.events.works();
+        }
+        if outcomes.denied() {
+            self.connection.renew().await;
         }
         outcomes.answer(delivered, |text| self.connection.explain(&text))
     }

@@ -1,0 +1,289 @@
+//! Nothing is lost on the way in.
+
+use std::time::Duration;
+
+use corten_component::{Batch, Signal, Status};
+use corten_pdata::Data;
+use corten_testing::{Answer, RecordingSink, conforms, eventually};
+
+use crate::peers::{
+    Producer, WITHIN, all_came, cluster, exporter, logs, numbers, receiver, receiver_to, stop,
+};
+
+const TEXT: &str = "logs: {topics: lines, encoding: text}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms_with_no_broker_there() {
+    // Port 9 is discard: nobody listens.
+    conforms(
+        corten_kafka_receiver::factory(),
+        "{brokers: ['127.0.0.1:9']}",
+    )
+    .await;
+    conforms(
+        corten_kafka_exporter::factory(),
+        "{brokers: ['127.0.0.1:9']}",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_signal_comes_through_in_every_encoding() {
+    let cases = [
+        (
+            Signal::Logs,
+            r#"{"resourceLogs":[{"resource":{},"scopeLogs":[{"scope":{},"logRecords":[{"body":{"stringValue":"x"}}]}]}]}"#,
+        ),
+        (
+            Signal::Metrics,
+            r#"{"resourceMetrics":[{"resource":{},"scopeMetrics":[{"scope":{},"metrics":[{"name":"m","gauge":{"dataPoints":[{"asDouble":1.5}]}}]}]}]}"#,
+        ),
+        (
+            Signal::Traces,
+            r#"{"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{},"spans":[{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"0001020304050607","name":"s"}]}]}]}"#,
+        ),
+    ];
+    let topics = [("otlp_logs", 2), ("otlp_metrics", 2), ("otlp_spans", 2)];
+    let cluster = cluster(&topics);
+    let sink = RecordingSink::new();
+    for encoding in ["otlp_proto", "otlp_json"] {
+        let section = format!(
+            "logs: {{encoding: {encoding}}}\nmetrics: {{encoding: {encoding}}}\ntraces: {{encoding: {encoding}}}\n"
+        );
+        let receiver = receiver_to(&cluster, &section, sink.next()).await;
+        let exporter = exporter(&cluster, &section).await;
+        for (signal, text) in cases {
+            let data = Data::from_json(signal, text.as_bytes()).unwrap();
+            exporter
+                .consume(Batch::new(data).replayable())
+                .await
+                .unwrap();
+        }
+        eventually("all three", WITHIN, || {
+            std::future::ready((sink.batches().len() >= 3).then_some(()))
+        })
+        .await;
+        let batches = sink.take();
+        assert_eq!(batches.len(), 3);
+        for (signal, text) in cases {
+            let found = batches
+                .iter()
+                .find(|batch| batch.signal() == signal)
+                .unwrap();
+            assert!(found.replayable);
+            let mut json = Vec::new();
+            found.data.to_json(&mut json).unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            let sent: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(json, sent, "{signal} {encoding}");
+        }
+        stop(&exporter).await;
+        stop(&receiver).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_goes_on_where_the_pipeline_was() {
+    let cluster = cluster(&[("lines", 3)]);
+    let producer = Producer::new(&cluster);
+    producer.numbers("lines", 0..300).await;
+    let sink = RecordingSink::new();
+    let first = receiver(&cluster, TEXT, &sink).await;
+    all_came(&[&sink], 300).await;
+    stop(&first).await;
+    producer.numbers("lines", 300..400).await;
+    let again = RecordingSink::new();
+    let second = receiver(&cluster, TEXT, &again).await;
+    all_came(&[&sink, &again], 400).await;
+    // A clean stop commits: nothing comes twice.
+    assert_eq!(numbers(&again.batches()).len(), 100);
+    stop(&second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_pipeline_never_kept_comes_again() {
+    let cluster = cluster(&[("lines", 1)]);
+    let producer = Producer::new(&cluster);
+    producer.numbers("lines", 0..20).await;
+    // The fifth message never gets an answer; those after it are kept, and still none of them may be passed over.
+    let mut script = vec![Answer::Keep; 4];
+    script.push(Answer::Hang);
+    let sink = RecordingSink::scripted(script);
+    let first = receiver(&cluster, TEXT, &sink).await;
+    eventually("all but one", WITHIN, || {
+        std::future::ready((sink.items() == 19).then_some(()))
+    })
+    .await;
+    stop(&first).await;
+    let again = RecordingSink::new();
+    let second = receiver(&cluster, TEXT, &again).await;
+    all_came(&[&again, &sink], 20).await;
+    eventually("what stood behind it", WITHIN, || {
+        std::future::ready((again.items() >= 16).then_some(()))
+    })
+    .await;
+    assert_eq!(numbers(&again.batches()), (4..20).collect::<Vec<_>>());
+    stop(&second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_tried_again_or_passed_over_as_marking_says() {
+    let cluster = cluster(&[("lines", 1)]);
+    let producer = Producer::new(&cluster);
+    producer.numbers("lines", 0..4).await;
+    let script = [
+        Answer::Retry(Status::UNAVAILABLE, None),
+        Answer::Never(Status::INVALID_ARGUMENT),
+        Answer::Retry(Status::RESOURCE_EXHAUSTED, Some(Duration::from_millis(300))),
+    ];
+    let sink = RecordingSink::scripted(script);
+    let backoff = "error_backoff: {enabled: true, initial_interval: 10ms}\n";
+    let skips = receiver(&cluster, &format!("{TEXT}{backoff}"), &sink).await;
+    eventually("all but the refused", WITHIN, || {
+        std::future::ready((sink.items() == 3).then_some(()))
+    })
+    .await;
+    stop(&skips).await;
+    assert_eq!(sink.offered(), 6);
+    let mut kept = numbers(&sink.take());
+    kept.sort_unstable();
+    assert_eq!(kept, [0, 2, 3]);
+
+    // Now a message that is refused for good stops its partition until it is kept after all.
+    producer.numbers("lines", 4..6).await;
+    sink.then([
+        Answer::Never(Status::INVALID_ARGUMENT),
+        Answer::Keep,
+        Answer::Never(Status::INVALID_ARGUMENT),
+    ]);
+    let stops = format!("{TEXT}{backoff}message_marking: {{after: true}}\n");
+    let stops = receiver(&cluster, &stops, &sink).await;
+    eventually("both", WITHIN, || {
+        std::future::ready((sink.items() == 2).then_some(()))
+    })
+    .await;
+    assert_eq!(numbers(&sink.batches()), [5, 4]);
+    stop(&stops).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_another_encoding_is_passed_over() {
+    let cluster = cluster(&[("otlp_logs", 1)]);
+    let producer = Producer::new(&cluster);
+    producer.send("otlp_logs", b"\xff\xff no protobuf").await;
+    producer.send("otlp_logs", b"").await;
+    producer.send("otlp_logs", &logs([0]).to_bytes()).await;
+    let sink = RecordingSink::new();
+    let first = receiver(&cluster, "", &sink).await;
+    all_came(&[&sink], 1).await;
+    stop(&first).await;
+    producer.send("otlp_logs", &logs([1]).to_bytes()).await;
+    let second = receiver(&cluster, "", &sink).await;
+    all_came(&[&sink], 2).await;
+    // The offset has moved past all of them.
+    assert_eq!(sink.offered(), 2);
+    stop(&second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn back_pressure_pauses_and_loses_nothing() {
+    let cluster = cluster(&[("lines", 4)]);
+    let producer = Producer::new(&cluster);
+    producer.numbers("lines", 0..2000).await;
+    // 40 messages under way at the most: each weighs its bytes and 512.
+    let sink = RecordingSink::scripted(vec![Answer::After(Duration::from_secs(2)); 60]);
+    let settings = format!("{TEXT}max_in_flight_size: 20KiB\n");
+    let receiver = receiver(&cluster, &settings, &sink).await;
+    eventually("something under way", WITHIN, || {
+        std::future::ready((sink.offered() > 0).then_some(()))
+    })
+    .await;
+    // Longer than it waits before it pauses; the first messages have not been answered yet.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(sink.offered() <= 45, "{} under way", sink.offered());
+    all_came(&[&sink], 2000).await;
+    stop(&receiver).await;
+    assert_eq!(sink.items(), 2000, "pausing must not repeat anything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rebalances_lose_nothing() {
+    let cluster = cluster(&[("lines", 6)]);
+    let producer = Producer::new(&cluster);
+    let slow = || RecordingSink::scripted(vec![Answer::After(Duration::from_millis(100)); 200]);
+    let (left, right) = (slow(), slow());
+    let settings = format!("{TEXT}heartbeat_interval: 100ms\nsession_timeout: 6s\n");
+    let first = receiver(&cluster, &settings, &left).await;
+    producer.numbers("lines", 0..200).await;
+    eventually("the first has some", WITHIN, || {
+        std::future::ready((left.items() > 0).then_some(()))
+    })
+    .await;
+    let second = receiver(&cluster, &settings, &right).await;
+    let mut sent = 200;
+    while right.items() == 0 {
+        producer.numbers("lines", sent..sent + 20).await;
+        sent += 20;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(sent < 20_000, "the second member never gets a partition");
+    }
+    stop(&first).await;
+    producer.numbers("lines", sent..sent + 100).await;
+    all_came(&[&left, &right], sent + 100).await;
+    stop(&second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_goes_away_and_returns_loses_nothing() {
+    let cluster = cluster(&[("lines", 2)]);
+    let producer = Producer::new(&cluster);
+    producer.numbers("lines", 0..50).await;
+    let sink = RecordingSink::new();
+    let receiver = receiver(&cluster, TEXT, &sink).await;
+    all_came(&[&sink], 50).await;
+    cluster.broker_down(-1).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.broker_up(-1).unwrap();
+    producer.numbers("lines", 50..100).await;
+    all_came(&[&sink], 100).await;
+    stop(&receiver).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_in_time_while_no_broker_is_there() {
+    let cluster = cluster(&[("lines", 1)]);
+    let producer = Producer::new(&cluster);
+    producer.numbers("lines", 0..5).await;
+    let sink = RecordingSink::new();
+    let receiver = receiver(&cluster, TEXT, &sink).await;
+    all_came(&[&sink], 5).await;
+    cluster.broker_down(-1).unwrap();
+    let started = std::time::Instant::now();
+    tokio::time::timeout(Duration::from_secs(20), receiver.shutdown())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        started.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_topic_for_two_signals_is_refused() {
+    let factory = corten_kafka_receiver::factory();
+    let prepared = corten_testing::decode(&factory, "{topic: a}").unwrap();
+    let corten_component::Create::Receiver(create) = prepared.create else {
+        panic!("no receiver");
+    };
+    let cx = corten_component::Context::detached(
+        corten_component::Kind::Receiver,
+        "kafka".parse().unwrap(),
+    );
+    let error = create(cx, RecordingSink::new().next()).err().unwrap();
+    assert!(
+        error.to_string().contains("topic 'a' has two signals"),
+        "{error}"
+    );
+}
