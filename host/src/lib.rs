@@ -54,6 +54,7 @@ pub mod udev;
 pub mod uname;
 pub mod uptime;
 pub mod vmstat;
+pub mod wireless;
 
 pub use attributes::Attributes;
 pub use device::DeviceNumbers;

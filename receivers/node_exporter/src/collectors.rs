@@ -71,6 +71,7 @@ mod udp_queues;
 mod uname;
 mod vmstat;
 mod watchdog;
+mod wifi;
 mod xfrm;
 mod xfs;
 mod zfs;
@@ -152,6 +153,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("uname", uname::make, true),
     ("vmstat", vmstat::make, true),
     ("watchdog", watchdog::make, true),
+    ("wifi", wifi::make, false),
     ("xfrm", xfrm::make, false),
     ("xfs", xfs::make, true),
     ("zfs", zfs::make, true),
@@ -230,6 +232,7 @@ pub(crate) const NAMES: &[&str] = &[
     "uname",
     "vmstat",
     "watchdog",
+    "wifi",
     "xfrm",
     "xfs",
     "zfs",
@@ -253,10 +256,6 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     (
         "supervisord",
         "node_exporter has deprecated it; a 'textfile' can tell of services",
-    ),
-    (
-        "wifi",
-        "the driver's netlink is not spoken yet; 'netdev' and 'netclass' tell of the interface",
     ),
 ];
 

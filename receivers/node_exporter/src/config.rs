@@ -56,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) powersupply: Powersupply,
     /// The collector `qdisc`.
     pub(crate) qdisc: Qdisc,
+    /// The collector `wifi`.
+    pub(crate) wifi: Wifi,
     /// The collector `rapl`.
     pub(crate) rapl: Rapl,
     /// The collector `slabinfo`.
@@ -157,6 +159,14 @@ impl Default for Ethtool {
             metrics_include: constant(".*"),
         }
     }
+}
+
+/// Settings of the collector `wifi`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Wifi {
+    /// A folder whose JSON files are read in place of asking the kernel: for tests.
+    pub(crate) fixtures: PathBuf,
 }
 
 /// Settings of the collector `qdisc`.
@@ -526,6 +536,7 @@ impl Default for Config {
             netstat: Netstat::default(),
             powersupply: Powersupply::default(),
             qdisc: Qdisc::default(),
+            wifi: Wifi::default(),
             rapl: Rapl::default(),
             slabinfo: Slabinfo::default(),
             stat: Stat::default(),

@@ -83,9 +83,9 @@ fn masked(text: &str) -> String {
 async fn the_whole_host() {
     let source = source(&format!(
         "{PATHS}cpu: {{info: true, flags_include: '^avx', bugs_include: '.'}}\nstat: {{softirq: true}}\nbcache: {{priorityStats: true}}\n\
-         textfile: {{directory: '{{fixtures}}/text*'}}\n\
+         textfile: {{directory: '{{fixtures}}/text*'}}\nwifi: {{fixtures: '{{fixtures}}/wifi'}}\n\
          sysctl: {{include: [kernel.threads-max, 'fs.file-nr:total,current,max', fs.file-nr], include_info: [kernel.seccomp.actions_avail]}}\n\
-         collectors: {{enable: [buddyinfo, cgroups, cpu_vulnerabilities, drbd, drm, interrupts, ksmd, lnstat, meminfo_numa, mountstats, nvmesubsystem, pcidevice, processes, slabinfo, softirqs, swap, sysctl, tcpstat, xfrm, zoneinfo]}}"
+         collectors: {{enable: [buddyinfo, cgroups, cpu_vulnerabilities, drbd, drm, interrupts, ksmd, lnstat, meminfo_numa, mountstats, nvmesubsystem, pcidevice, processes, slabinfo, softirqs, swap, sysctl, tcpstat, wifi, xfrm, zoneinfo]}}"
     ));
     let text = render_metrics(&collect(&source, &everything()).await);
     expect_file!["fixtures/golden.txt"].assert_eq(&masked(&text));
