@@ -81,9 +81,6 @@ impl Check for Sasl {
         if self.username.is_empty() {
             at.field("username").error("is required");
         }
-        if self.password.expose().is_empty() {
-            at.field("password").error("is required");
-        }
         match self.mechanism.as_str() {
             "PLAIN" => {}
             "SCRAM-SHA-256" | "SCRAM-SHA-512" if cfg!(feature = "tls") => {}

@@ -70,7 +70,7 @@ pub(crate) struct Own {
     pub(crate) traces: Topic,
     /// Deprecated: use `topic` of the signal.
     pub(crate) topic: String,
-    /// Deprecated: use `encoding` of the signal.
+    /// Deprecated: use `encoding` of the signal. Signals that have no such encoding have `otlp_proto`.
     pub(crate) encoding: String,
     /// The resource attribute whose value is the topic, where a resource has it.
     pub(crate) topic_from_attribute: String,
@@ -201,9 +201,12 @@ impl Own {
     /// What messages of a signal are.
     pub(crate) fn encoding(&self, signal: Signal) -> Result<Encoding, UnknownEncoding> {
         let (_, section) = self.section(signal);
-        let names = [section.encoding.as_str(), self.encoding.as_str()];
-        let name = names.into_iter().find(|name| !name.is_empty());
-        Encoding::of(signal, name.unwrap_or("otlp_proto"))
+        let old = Encoding::of(signal, &self.encoding);
+        match (section.encoding.as_str(), old) {
+            // An old name of one signal's encoding says nothing about the others.
+            ("", old) => Ok(old.unwrap_or(Encoding::OtlpProto)),
+            (name, _) => Encoding::of(signal, name),
+        }
     }
 }
 
@@ -347,6 +350,9 @@ mod tests {
         let old = own("{encoding: otlp_json, logs: {encoding: raw}}");
         assert_eq!(old.encoding(Signal::Metrics), Ok(Encoding::OtlpJson));
         assert_eq!(old.encoding(Signal::Logs), Ok(Encoding::Raw));
+        let raw = own("{encoding: raw}");
+        assert_eq!(raw.encoding(Signal::Logs), Ok(Encoding::Raw));
+        assert_eq!(raw.encoding(Signal::Traces), Ok(Encoding::OtlpProto));
     }
 
     #[test]

@@ -130,6 +130,9 @@ impl Layout {
     ///
     /// It cannot be written, ever.
     pub(crate) fn bundles(&self, batch: &Batch) -> Result<Vec<Bundle>, BoxError> {
+        if batch.data.items() == 0 {
+            return Ok(Vec::new());
+        }
         let plan = self.plan(batch.signal());
         let named = plan.from_metadata.as_ref().and_then(|key| {
             let mut values = batch.metadata.get(key);
@@ -375,3 +378,6 @@ fn body(encoding: Encoding, record: &LogRecord<'_>) -> Bytes {
         (_, Some(value)) => value.to_text().into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

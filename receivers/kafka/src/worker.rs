@@ -202,14 +202,38 @@ impl Worker {
 
     /// Pauses every partition, or lets them go on. Whether that was done.
     fn turn(&self, client: &Client, pause: bool) -> bool {
-        let turned = client.assignment().and_then(|partitions| match pause {
-            true => client.pause(&partitions),
-            false => client.resume(&partitions),
+        let turned = client.assignment().and_then(|partitions| {
+            if pause {
+                return client.pause(&partitions);
+            }
+            let mut free = TopicPartitionList::new();
+            let progress = client.context().progress.lock();
+            for partition in partitions.elements() {
+                let (topic, partition) = (partition.topic(), partition.partition());
+                if !progress.is_crowded(topic, partition) {
+                    free.add_partition(topic, partition);
+                }
+            }
+            drop(progress);
+            client.resume(&free)
         });
         if let Err(error) = &turned {
             tracing::debug!(receiver = %self.name, %error, pause, "partitions did not turn");
         }
         turned.is_ok()
+    }
+
+    /// Pauses one partition, which is far ahead of its offset, or lets it go on.
+    fn turn_one(&self, client: &Client, place: &Place, pause: bool) {
+        let mut one = TopicPartitionList::new();
+        one.add_partition(&place.topic, place.partition);
+        let turned = match pause {
+            true => client.pause(&one),
+            false => client.resume(&one),
+        };
+        if let Err(error) = turned {
+            tracing::debug!(receiver = %self.name, %error, pause, "a partition did not turn");
+        }
     }
 
     /// A message becomes a batch; `None` when there is nothing in it to send on.
@@ -220,11 +244,12 @@ impl Worker {
     ) -> Option<(Place, Batch, usize)> {
         self.metrics.message();
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-        let place = client
-            .context()
-            .progress
-            .lock()
-            .began(topic, partition, offset);
+        let mut progress = client.context().progress.lock();
+        let (place, crowded) = progress.began(topic, partition, offset);
+        drop(progress);
+        if crowded {
+            self.turn_one(client, &place, true);
+        }
         let payload = message.payload().unwrap_or_default();
         let headers = headers(message);
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -332,12 +357,17 @@ impl Worker {
     /// Moves the partition's offset as far as everything has ended.
     fn end(&self, client: &Client, place: &Place) {
         let mut progress = client.context().progress.lock();
-        let Some(offset) = progress.ended(place) else {
+        let ended = progress.ended(place);
+        let Some(offset) = ended.safe else {
             return;
         };
         // Under the lock, so that no older offset is stored after a newer one.
         let stored = client.store_offset(&place.topic, place.partition, offset);
         drop(progress);
+        if ended.relieved {
+            // Even while all others are paused: the next message pauses it with them.
+            self.turn_one(client, place, false);
+        }
         let committed = stored.and_then(|()| {
             if !self.commits {
                 return Ok(());

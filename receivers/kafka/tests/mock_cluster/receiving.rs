@@ -1,14 +1,44 @@
 //! Nothing is lost on the way in.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use corten_component::{Batch, Signal, Status};
+use corten_component::{Batch, Consumer, Next, Refused, Signal, Status, async_trait};
 use corten_pdata::Data;
 use corten_testing::{Answer, RecordingSink, conforms, eventually};
 
 use crate::peers::{
     Producer, WITHIN, all_came, cluster, exporter, logs, numbers, receiver, receiver_to, stop,
 };
+
+/// Counts how many batches are under way at the same time.
+struct Crowd {
+    next: Arc<RecordingSink>,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Crowd {
+    fn before(next: &Arc<RecordingSink>) -> Arc<Self> {
+        Arc::new(Self {
+            next: Arc::clone(next),
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        })
+    }
+}
+
+#[async_trait]
+impl Consumer for Crowd {
+    async fn consume(&self, batch: Batch) -> Result<(), Refused> {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(now, Ordering::Relaxed);
+        let outcome = self.next.consume(batch).await;
+        self.now.fetch_sub(1, Ordering::Relaxed);
+        outcome
+    }
+}
 
 const TEXT: &str = "logs: {topics: lines, encoding: text}\n";
 
@@ -191,19 +221,45 @@ async fn back_pressure_pauses_and_loses_nothing() {
     let producer = Producer::new(&cluster);
     producer.numbers("lines", 0..2000).await;
     // 40 messages under way at the most: each weighs its bytes and 512.
-    let sink = RecordingSink::scripted(vec![Answer::After(Duration::from_secs(2)); 60]);
+    // The first take longer than it waits before it pauses.
+    let sink = RecordingSink::scripted(vec![Answer::After(Duration::from_secs(1)); 60]);
+    let crowd = Crowd::before(&sink);
+    let next = Next::new().with(Signal::Logs, Arc::clone(&crowd) as _);
     let settings = format!("{TEXT}max_in_flight_size: 20KiB\n");
-    let receiver = receiver(&cluster, &settings, &sink).await;
-    eventually("something under way", WITHIN, || {
-        std::future::ready((sink.offered() > 0).then_some(()))
-    })
-    .await;
-    // Longer than it waits before it pauses; the first messages have not been answered yet.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(sink.offered() <= 45, "{} under way", sink.offered());
+    let receiver = receiver_to(&cluster, &settings, next).await;
     all_came(&[&sink], 2000).await;
     stop(&receiver).await;
+    let most = crowd.most.load(Ordering::Relaxed);
+    assert!((30..=41).contains(&most), "{most} under way");
     assert_eq!(sink.items(), 2000, "pausing must not repeat anything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_message_stops_its_partition_and_no_other() {
+    let cluster = cluster(&[("stuck", 1), ("free", 1)]);
+    let producer = Producer::new(&cluster);
+    producer.numbers("stuck", 0..1).await;
+    let sink = RecordingSink::scripted([Answer::After(Duration::from_secs(12))]);
+    let settings = "logs: {topics: [stuck, free], encoding: text}\n";
+    let receiver = receiver(&cluster, settings, &sink).await;
+    eventually("the first", WITHIN, || {
+        std::future::ready((sink.offered() == 1).then_some(()))
+    })
+    .await;
+    producer.numbers("stuck", 1..6000).await;
+    eventually("what may go on", WITHIN, || {
+        std::future::ready((sink.items() >= 4095).then_some(()))
+    })
+    .await;
+    producer.numbers("free", 6000..12_000).await;
+    eventually("the other partition", WITHIN, || {
+        std::future::ready((sink.items() >= 4095 + 6000).then_some(()))
+    })
+    .await;
+    assert_eq!(sink.offered(), 4096 + 6000, "the partition did not stop");
+    all_came(&[&sink], 12_000).await;
+    stop(&receiver).await;
+    assert_eq!(sink.items(), 12_000, "stopping must not repeat anything");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,9 +298,12 @@ async fn a_broker_that_goes_away_and_returns_loses_nothing() {
     let receiver = receiver(&cluster, TEXT, &sink).await;
     all_came(&[&sink], 50).await;
     cluster.broker_down(-1).unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let sending = producer.numbers("lines", 50..100);
+    let mut sending = std::pin::pin!(sending);
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut sending).await;
+    assert!(early.is_err(), "somebody answered");
     cluster.broker_up(-1).unwrap();
-    producer.numbers("lines", 50..100).await;
+    sending.await;
     all_came(&[&sink], 100).await;
     stop(&receiver).await;
 }
