@@ -269,6 +269,20 @@ mod tests {
         config.create_native_config().unwrap();
     }
 
+    #[cfg(feature = "tls")]
+    #[test]
+    fn librdkafka_takes_certificates_and_scram() {
+        let client: Client = corten_config::from_str(
+            "{tls: {insecure_skip_verify: true, ca_file: /a, cert_file: /b, key_file: /c}, \
+             auth: {sasl: {username: u, password: p, mechanism: SCRAM-SHA-512}}}",
+        )
+        .unwrap();
+        let config = client.config();
+        assert_eq!(config.get("security.protocol"), Some("sasl_ssl"));
+        assert_eq!(config.get("ssl.ca.location"), Some("/a"));
+        config.create_native_config().unwrap();
+    }
+
     #[test]
     fn what_cannot_be_done_is_refused() {
         assert!(problems("brokers: []").contains("brokers must not be empty"));

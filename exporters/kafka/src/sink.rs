@@ -41,7 +41,8 @@ impl Connection {
     pub(crate) fn new(cx: &Context, config: &Config) -> Self {
         Self {
             properties: config.properties(),
-            events: Events::new(&cx.id().to_string(), cx.health().clone()),
+            // Health is the delivery's to tell.
+            events: Events::new(cx.id().to_string(), None),
             address: config.client.address(),
             producer: RwLock::new(None),
             renewed: Mutex::default(),

@@ -317,7 +317,9 @@ impl Config {
                     .clamp(1, 1_000_000_000)
                     .to_string(),
             )
-            .set("queued.max.messages.kbytes", ahead.to_string());
+            .set("queued.max.messages.kbytes", ahead.to_string())
+            // Tells that brokers are back.
+            .set("statistics.interval.ms", "5000");
         let (_, section) = own.section(signal);
         if !section.exclude_topics.is_empty() {
             config.set("topic.blacklist", section.exclude_topics.join(","));

@@ -6,6 +6,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::progress::Progress;
@@ -34,6 +35,10 @@ impl ClientContext for Group {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.events.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.events.stats(statistics);
     }
 }
 

@@ -91,7 +91,7 @@ impl Worker {
             signal,
             topics: own.topics(signal).into_iter().map(str::to_owned).collect(),
             properties: config.properties(signal, alone),
-            events: Events::new(&format!("{} ({signal})", cx.id()), cx.health().clone()),
+            events: Events::new(format!("{} ({signal})", cx.id()), Some(cx.health().clone())),
             decoder: Decoder::new(signal, encoding, &own.header_extraction),
             next,
             metrics: Metrics::new(cx, signal),
@@ -243,6 +243,7 @@ impl Worker {
         message: &BorrowedMessage<'_>,
     ) -> Option<(Place, Batch, usize)> {
         self.metrics.message();
+        self.events.works();
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
         let mut progress = client.context().progress.lock();
         let (place, crowded) = progress.began(topic, partition, offset);

@@ -114,19 +114,24 @@ async fn every_signal_comes_through_in_every_encoding() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_goes_on_where_the_pipeline_was() {
+    let by_hand = format!("{TEXT}autocommit: {{enable: false}}\n");
+    tokio::join!(restart(TEXT), restart(&by_hand));
+}
+
+async fn restart(settings: &str) {
     let cluster = cluster(&[("lines", 3)]);
     let producer = Producer::new(&cluster);
     producer.numbers("lines", 0..300).await;
     let sink = RecordingSink::new();
-    let first = receiver(&cluster, TEXT, &sink).await;
+    let first = receiver(&cluster, settings, &sink).await;
     all_came(&[&sink], 300).await;
     stop(&first).await;
     producer.numbers("lines", 300..400).await;
     let again = RecordingSink::new();
-    let second = receiver(&cluster, TEXT, &again).await;
+    let second = receiver(&cluster, settings, &again).await;
     all_came(&[&sink, &again], 400).await;
     // A clean stop commits: nothing comes twice.
-    assert_eq!(numbers(&again.batches()).len(), 100);
+    assert_eq!(numbers(&again.batches()).len(), 100, "{settings}");
     stop(&second).await;
 }
 
