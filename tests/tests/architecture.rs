@@ -177,6 +177,7 @@ fn what_stands_below_knows_nothing_above() {
         "tail",
         "host",
         "exposition",
+        "kafka",
         "actions",
         "pipeline",
         "testing",
