@@ -8,7 +8,7 @@ use bytes::Bytes;
 use corten_component::{BoxError, Context, SecretFile};
 use corten_config::settings::HttpClient as Settings;
 use corten_config::types::{Duration, Secret};
-use corten_net::body::{Body, Decoder, Encoding, Limits};
+use corten_net::body::{Body, BodyError, Decoder, Encoding, Limits};
 use corten_net::client::{HttpClient, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
@@ -73,13 +73,38 @@ pub(crate) enum AskError {
     #[error("body_size_limit: the answer has more than {0} bytes")]
     TooLarge(usize),
     #[error("the answer cannot be decompressed: {0}")]
-    Body(corten_net::body::BodyError),
+    Body(BodyError),
 }
 
 /// An answer, decompressed.
 pub(crate) struct Answer {
     pub(crate) content_type: Option<String>,
     pub(crate) body: Bytes,
+    /// The body as it came, if that was compressed.
+    pub(crate) packed: Option<Packed>,
+}
+
+/// A body as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed {
+    encoding: Encoding,
+    bytes: Bytes,
+}
+
+impl Packed {
+    #[cfg(test)]
+    pub(crate) fn new(encoding: Encoding, bytes: Bytes) -> Self {
+        Self { encoding, bytes }
+    }
+
+    /// Unpacks it, to at most `largest` bytes.
+    pub(crate) fn open(&self, largest: usize) -> Result<Bytes, BodyError> {
+        let mut limits = Limits::new(largest);
+        limits.wire = self.bytes.len();
+        let mut decoder = Decoder::new(self.encoding, &limits)?;
+        decoder.push(&self.bytes, None)?;
+        decoder.finish(None)
+    }
 }
 
 impl Client {
@@ -209,18 +234,20 @@ impl Client {
             return Ok(Answer {
                 content_type,
                 body: response.body,
+                packed: None,
             });
         }
-        let unpacked = || {
-            let mut decoder = Decoder::new(encoding, &Limits::new(self.largest))?;
-            decoder.push(&response.body, None)?;
-            decoder.finish(None)
+        let packed = Packed {
+            encoding,
+            bytes: response.body,
         };
-        match unpacked() {
-            Ok(body) => Ok(Answer { content_type, body }),
-            Err(corten_net::body::BodyError::TooLarge { limit, .. }) => {
-                Err(AskError::TooLarge(limit))
-            }
+        match packed.open(self.largest) {
+            Ok(body) => Ok(Answer {
+                content_type,
+                body,
+                packed: Some(packed),
+            }),
+            Err(BodyError::TooLarge { limit, .. }) => Err(AskError::TooLarge(limit)),
             Err(error) => Err(AskError::Body(error)),
         }
     }

@@ -21,6 +21,7 @@ use corten_exposition::text::{Exemplar, Line, Sample, TextError, parse};
 use corten_pdata::Metrics;
 
 use self::emit::Outlets;
+use crate::access::Packed;
 use crate::relabel::{self, Labels, NAME, Rule};
 
 /// What is done with every series of a job.
@@ -47,11 +48,41 @@ pub(crate) struct Identity {
     pub(crate) attributes: Vec<(String, String)>,
 }
 
-/// A page as it came.
+/// A page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text {
-    pub(crate) bytes: Bytes,
-    pub(crate) open_metrics: bool,
+    /// Its text, unless it is kept packed.
+    bytes: Bytes,
+    /// The text as it came, with its length, if that was compressed.
+    packed: Option<(Packed, usize)>,
+    open_metrics: bool,
+}
+
+impl Text {
+    /// A page that came as `packed`, if that is not how it stands here.
+    pub(crate) fn new(bytes: Bytes, packed: Option<Packed>, open_metrics: bool) -> Self {
+        Self {
+            packed: packed.map(|packed| (packed, bytes.len())),
+            bytes,
+            open_metrics,
+        }
+    }
+
+    /// The same in less memory.
+    fn folded(mut self) -> Self {
+        if self.packed.is_some() {
+            self.bytes = Bytes::new();
+        }
+        self
+    }
+
+    fn unfolded(&self) -> Bytes {
+        match &self.packed {
+            // It was unpacked before.
+            Some((packed, len)) if self.bytes.is_empty() => packed.open(*len).unwrap_or_default(),
+            _ => self.bytes.clone(),
+        }
+    }
 }
 
 /// Hashes of series.
@@ -145,7 +176,7 @@ pub(crate) fn convert(
     report: impl FnOnce() -> Report,
     seen: &mut Seen,
 ) -> Result<(Metrics, Outcome), PageError> {
-    let page = utf8(&text)?;
+    let page = utf8(&text.bytes)?;
     let info = target_info(page);
     let mut outlets = Outlets::new(identity, &info, now, page.len());
     let mut read = Reading::new(identity, treatment, now, &seen.series);
@@ -156,11 +187,23 @@ pub(crate) fn convert(
     }
     let gone: Hashes = seen.series.difference(&series).copied().collect();
     if !gone.is_empty() {
-        end(&seen.text, identity, treatment, now, &gone, &mut outlets);
+        let former = seen.text.unfolded();
+        let open_metrics = seen.text.open_metrics;
+        end(
+            &former,
+            open_metrics,
+            identity,
+            treatment,
+            now,
+            &gone,
+            &mut outlets,
+        );
     }
     outlets.report(report(), &outcome);
+    let metrics = outlets.finish();
+    let text = text.folded();
     *seen = Seen { text, series };
-    Ok((outlets.finish(), outcome))
+    Ok((metrics, outcome))
 }
 
 /// What is left when a scrape brought nothing: the end of everything that `seen` had, and the scrape's own metrics,
@@ -173,10 +216,19 @@ pub(crate) fn ended(
     seen: &mut Seen,
 ) -> Metrics {
     let Seen { text, series } = std::mem::take(seen);
-    let info = utf8(&text).map(target_info).unwrap_or_default();
+    let page = text.unfolded();
+    let info = utf8(&page).map(target_info).unwrap_or_default();
     let mut outlets = Outlets::new(identity, &info, now, 1024);
     if !series.is_empty() {
-        end(&text, identity, treatment, now, &series, &mut outlets);
+        end(
+            &page,
+            text.open_metrics,
+            identity,
+            treatment,
+            now,
+            &series,
+            &mut outlets,
+        );
     }
     match report {
         Some(report) => outlets.report(report, &Outcome::default()),
@@ -185,13 +237,14 @@ pub(crate) fn ended(
     outlets.finish()
 }
 
-fn utf8(text: &Text) -> Result<&str, PageError> {
-    std::str::from_utf8(&text.bytes).map_err(|error| PageError::NotUtf8(error.valid_up_to()))
+fn utf8(bytes: &[u8]) -> Result<&str, PageError> {
+    std::str::from_utf8(bytes).map_err(|error| PageError::NotUtf8(error.valid_up_to()))
 }
 
 /// Writes the end of the series of a former page.
 fn end(
-    text: &Text,
+    page: &[u8],
+    open_metrics: bool,
     identity: &Identity,
     treatment: &Treatment,
     now: u64,
@@ -200,8 +253,8 @@ fn end(
 ) {
     let none = Hashes::default();
     let mut read = Reading::new(identity, treatment, now, &none);
-    let Ok(page) = utf8(text) else { return };
-    if let Err(error) = read.all(page, text.open_metrics, outlets, Some(gone)) {
+    let Ok(page) = utf8(page) else { return };
+    if let Err(error) = read.all(page, open_metrics, outlets, Some(gone)) {
         tracing::warn!("a page that was read before cannot be read again: {error}");
     }
 }

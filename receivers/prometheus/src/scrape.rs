@@ -209,7 +209,11 @@ impl Scraper {
         if self.shared.too_many.load(Ordering::Relaxed) {
             return Err(ScrapeError::TooMany);
         }
-        let Answer { content_type, body } = self
+        let Answer {
+            content_type,
+            body,
+            packed,
+        } = self
             .shared
             .client
             .get(&self.target.url, self.headers.clone())
@@ -223,10 +227,7 @@ impl Scraper {
             }
             _ => fallback,
         };
-        Ok(Text {
-            bytes: body,
-            open_metrics,
-        })
+        Ok(Text::new(body, packed, open_metrics))
     }
 
     async fn send(&mut self, metrics: Metrics) {

@@ -20,10 +20,7 @@ fn identity() -> Identity {
 }
 
 fn text(page: &str, open_metrics: bool) -> Text {
-    Text {
-        bytes: Bytes::copy_from_slice(page.as_bytes()),
-        open_metrics,
-    }
+    Text::new(Bytes::copy_from_slice(page.as_bytes()), None, open_metrics)
 }
 
 fn report() -> Report {
@@ -420,6 +417,27 @@ fn what_is_gone_is_told_once() {
 }
 
 #[test]
+fn a_page_is_kept_as_it_was_sent() {
+    use std::io::Write as _;
+
+    let (plain, mut seen) = ("# TYPE a gauge\na 1\nb 2\n", Seen::default());
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(plain.as_bytes()).unwrap();
+    let packed = Packed::new(
+        corten_net::body::Encoding::Gzip,
+        gzip.finish().unwrap().into(),
+    );
+    let page = Text::new(packed.open(1000).unwrap(), Some(packed), false);
+    convert(page, &identity(), &treatment(), NOW, report, &mut seen).unwrap();
+    assert!(seen.text.bytes.is_empty());
+    let (rendered, _) = scrape("# TYPE a gauge\na 1\n", false, &treatment(), &mut seen).unwrap();
+    assert!(
+        rendered.ends_with("b: gauge {prometheus.type=unknown} [] \n  {zone=z} None ENDED(1)"),
+        "{rendered}"
+    );
+}
+
+#[test]
 fn a_series_that_is_there_twice_counts_once() {
     let page = "# TYPE a gauge\na{b=\"1\",c=\"2\"} 1\na{c=\"2\",b=\"1\"} 2\na{b=\"2\"} 3\n";
     let (rendered, outcome) = scrape(page, false, &treatment(), &mut Seen::default()).unwrap();
@@ -485,10 +503,7 @@ fn pages_that_cannot_be_used() {
             .unwrap_or_default();
         assert_eq!(said, expected, "{page}");
     }
-    let bytes = Text {
-        bytes: Bytes::from_static(b"a 1\n\xff"),
-        open_metrics: false,
-    };
+    let bytes = Text::new(Bytes::from_static(b"a 1\n\xff"), None, false);
     let error = convert(
         bytes,
         &identity(),
