@@ -70,3 +70,9 @@ fn on_request() -> Vec<Factory> {
 fn on_request() -> Vec<Factory> {
     Vec::new()
 }
+
+/// What this build may lack, and how one comes by it. Asked only where a type is not there.
+pub(crate) const ELSEWHERE: &[(&str, &str)] = &[(
+    "kafka",
+    "build it with --features kafka (kafka-tls for TLS and SCRAM), as receivers/kafka/README.md says",
+)];

@@ -35,7 +35,7 @@ pub(crate) struct Loaded {
 
 /// The components of this distribution.
 pub(crate) fn registry() -> Registry {
-    Registry::new(components::all())
+    Registry::new(components::all()).with_elsewhere(components::ELSEWHERE)
 }
 
 /// Reads and checks the configuration.

@@ -12,6 +12,8 @@ use corten_config::{Problem, Problems, Span};
 #[derive(Clone, Debug)]
 pub struct Registry {
     factories: Factories,
+    /// Types that another build has, and how one comes by it.
+    elsewhere: &'static [(&'static str, &'static str)],
 }
 
 impl Registry {
@@ -20,7 +22,15 @@ impl Registry {
     pub fn new(factories: Vec<Factory>) -> Self {
         Self {
             factories: Factories::new(factories),
+            elsewhere: &[],
         }
+    }
+
+    /// Names types that were left out of this build, each with what to do to have it: whoever configures one is told so.
+    #[must_use]
+    pub fn with_elsewhere(mut self, types: &'static [(&'static str, &'static str)]) -> Self {
+        self.elsewhere = types;
+        self
     }
 
     /// All of them.
@@ -210,8 +220,16 @@ impl Check<'_> {
         let Component { id, span, section } = component;
         let Some(factory) = self.registry.find(kind, id.component_type()) else {
             let names = self.registry.type_names(kind);
-            self.problems
-                .push(model::unknown_type(kind, id, span, names));
+            let mut elsewhere = self.registry.elsewhere.iter();
+            let left_out = elsewhere.find(|(name, _)| *name == id.component_type());
+            self.problems.push(match left_out {
+                Some((name, remedy)) => Problem::error(format!(
+                    "'{}' type \"{name}\" is not in this build: {remedy}",
+                    kind.plural()
+                ))
+                .span(span),
+                None => model::unknown_type(kind, id, span, names),
+            });
             return;
         };
         let metadata = factory.metadata();
