@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use corten_tests::{Child, Command, Metrics, Peer, case, free_port, get, peer, scrape, wait_for};
 
 /// Those that both have, the ones that are off by default among them.
-const COLLECTORS: [&str; 58] = [
+const COLLECTORS: [&str; 59] = [
     "arp",
     "bcache",
     "bonding",
@@ -49,6 +49,7 @@ const COLLECTORS: [&str; 58] = [
     "nfsd",
     "nvme",
     "os",
+    "perf",
     "powersupplyclass",
     "pressure",
     "processes",
@@ -188,6 +189,26 @@ const CHANGES: &[(Change, &str)] = &[
     (
         Label("node_network_info", "adminstate"),
         "1.6: whether somebody wants the interface up",
+    ),
+    (
+        Values("node_perf_context_switches_total"),
+        "each counts from its own start",
+    ),
+    (
+        Values("node_perf_cpu_migrations_total"),
+        "each counts from its own start",
+    ),
+    (
+        Values("node_perf_major_faults_total"),
+        "each counts from its own start",
+    ),
+    (
+        Values("node_perf_minor_faults_total"),
+        "each counts from its own start",
+    ),
+    (
+        Values("node_perf_page_faults_total"),
+        "each counts from its own start",
     ),
     (
         Label("node_processes_state", "state"),

@@ -46,6 +46,7 @@ mod nvme;
 mod nvmesubsystem;
 mod os;
 mod pcidevice;
+pub(crate) mod perf;
 mod powersupplyclass;
 mod pressure;
 mod processes;
@@ -128,6 +129,7 @@ const ALL: [(&str, Make, bool); NAMES.len()] = [
     ("nvmesubsystem", nvmesubsystem::make, false),
     ("os", os::make, true),
     ("pcidevice", pcidevice::make, false),
+    ("perf", perf::make, false),
     ("powersupplyclass", powersupplyclass::make, true),
     ("pressure", pressure::make, true),
     ("processes", processes::make, false),
@@ -207,6 +209,7 @@ pub(crate) const NAMES: &[&str] = &[
     "nvmesubsystem",
     "os",
     "pcidevice",
+    "perf",
     "powersupplyclass",
     "pressure",
     "processes",
@@ -244,10 +247,6 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     (
         "ntp",
         "node_exporter has deprecated it; 'timex' has what the kernel knows of the clock",
-    ),
-    (
-        "perf",
-        "the kernel's counters need system calls that safe Rust has no function for",
     ),
     (
         "runit",

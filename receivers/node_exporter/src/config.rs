@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) netstat: Netstat,
     /// The collector `powersupplyclass`.
     pub(crate) powersupply: Powersupply,
+    /// The collector `perf`.
+    pub(crate) perf: Perf,
     /// The collector `qdisc`.
     pub(crate) qdisc: Qdisc,
     /// The collector `wifi`.
@@ -157,6 +159,112 @@ impl Default for Ethtool {
             device_exclude: None,
             device_include: None,
             metrics_include: constant(".*"),
+        }
+    }
+}
+
+/// Settings of the collector `perf`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Perf {
+    /// Which CPUs are counted on: `0-3,8` or `0-10:2`. By default all that are online.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cpus: Option<PerfCpus>,
+    /// Count nothing that the kernel counts itself.
+    pub(crate) disable_software_profilers: bool,
+    /// Only these: `PageFault`, `ContextSwitch`, `CpuMigration`, `MinorFault`, `MajorFault`.
+    pub(crate) software_profilers: Vec<String>,
+    /// Count nothing of the CPU's own counters.
+    pub(crate) disable_hardware_profilers: bool,
+    /// Only these: `CpuCycles`, `CpuInstr`, `CacheRef`, `CacheMisses`, `BranchInstr`, `BranchMisses`, `StalledCyclesBackend`,
+    /// `StalledCyclesFrontend`, `RefCpuCycles`.
+    pub(crate) hardware_profilers: Vec<String>,
+    /// Count nothing of the caches.
+    pub(crate) disable_cache_profilers: bool,
+    /// Only these: `L1DataReadHit`, `L1DataReadMiss`, `L1DataWriteHit`, `L1InstrReadMiss`, `LLReadHit`, `LLReadMiss`, `LLWriteHit`,
+    /// `LLWriteMiss`, `InstrTLBReadHit`, `InstrTLBReadMiss`, `BPUReadHit`, `BPUReadMiss`.
+    pub(crate) cache_profilers: Vec<String>,
+}
+
+/// CPUs by their numbers, as the kernel and node_exporter write them: `0-3,8`, `0-10:2` for every second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct PerfCpus(Vec<(usize, usize, usize)>);
+
+/// No machine has more.
+const MOST_CPUS: usize = 8192;
+
+impl PerfCpus {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        let ranges = self.0.iter();
+        ranges.flat_map(|(first, last, step)| (*first..=*last).step_by(*step))
+    }
+}
+
+impl std::str::FromStr for PerfCpus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected numbers of CPUs such as 0-3,8, found '{text}'");
+        let range = |part: &str| {
+            let (range, step) = part.split_once(':').unwrap_or((part, "1"));
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let number = |text: &str| text.trim().parse::<usize>().ok();
+            let (first, last, step) = (number(first)?, number(last)?, number(step)?);
+            (first <= last && last < MOST_CPUS && step > 0).then_some((first, last, step))
+        };
+        let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+        ranges.map(Self).ok_or_else(wrong)
+    }
+}
+
+impl TryFrom<String> for PerfCpus {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<PerfCpus> for String {
+    fn from(cpus: PerfCpus) -> Self {
+        let written = |(first, last, step): (usize, usize, usize)| match (first == last, step) {
+            (true, _) => first.to_string(),
+            (false, 1) => format!("{first}-{last}"),
+            (false, step) => format!("{first}-{last}:{step}"),
+        };
+        cpus.0
+            .into_iter()
+            .map(written)
+            .collect::<Vec<_>>()
+            .join(",")
+    }
+}
+
+impl Check for Perf {
+    fn check(&self, at: &mut Checker<'_>) {
+        use crate::collectors::perf;
+        for (field, chosen, group) in [
+            (
+                "software_profilers",
+                &self.software_profilers,
+                perf::SOFTWARE,
+            ),
+            (
+                "hardware_profilers",
+                &self.hardware_profilers,
+                perf::HARDWARE,
+            ),
+            ("cache_profilers", &self.cache_profilers, perf::CACHES),
+        ] {
+            let unknown = |name: &&String| !group.names().any(|known| known == **name);
+            for name in chosen.iter().filter(unknown) {
+                let near = nearest(name, group.names());
+                let near =
+                    near.map_or_else(String::new, |near| format!(", did you mean '{near}'?"));
+                at.on(field)
+                    .error(format!("unknown profiler '{name}'{near}"));
+            }
         }
     }
 }
@@ -535,6 +643,7 @@ impl Default for Config {
             netdev: Netdev::default(),
             netstat: Netstat::default(),
             powersupply: Powersupply::default(),
+            perf: Perf::default(),
             qdisc: Qdisc::default(),
             wifi: Wifi::default(),
             rapl: Rapl::default(),
@@ -693,6 +802,7 @@ impl Check for Config {
             ("device_include", self.ethtool.device_include.is_some()),
         );
         self.qdisc.check(&mut at.section("qdisc"));
+        self.perf.check(&mut at.section("perf"));
     }
 }
 

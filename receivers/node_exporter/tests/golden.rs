@@ -191,15 +191,15 @@ fn problems(yaml: &str, expected: Expect) {
 fn wrong_settings_are_explained() {
     problems(
         "collection_interval: 0s\n\
-         collectors: {enable: [perf, memifno], disable: [ntp, cpuu]}\n\
+         collectors: {enable: [runit, memifno], disable: [ntp, cpuu]}\n\
          filesystem: {mount_points_exclude: a, mount_points_include: b, stat_workers: 0}\n\
          netdev: {device_exclude: '(', label_ifalias: true}\n\
          diskstats: {device_exclud: x}\n",
         expect![[r#"
             config:1:22: receivers::node_exporter: collection_interval must be greater than zero
-            config:2:23: receivers::node_exporter::collectors::enable[0]: node_exporter's collector 'perf' is not in Corten: the kernel's counters need system calls that safe Rust has no function for
-            config:2:29: receivers::node_exporter::collectors::enable[1]: unknown collector 'memifno', did you mean 'meminfo'?
-            config:2:54: receivers::node_exporter::collectors::disable[1]: unknown collector 'cpuu', did you mean 'cpu'?
+            config:2:23: receivers::node_exporter::collectors::enable[0]: node_exporter's collector 'runit' is not in Corten: node_exporter has deprecated it; a 'textfile' can tell of services
+            config:2:30: receivers::node_exporter::collectors::enable[1]: unknown collector 'memifno', did you mean 'meminfo'?
+            config:2:55: receivers::node_exporter::collectors::disable[1]: unknown collector 'cpuu', did you mean 'cpu'?
             config:3:61: receivers::node_exporter::filesystem: mount_points_include cannot be set together with mount_points_exclude
             config:3:78: receivers::node_exporter::filesystem: stat_workers must be greater than zero
             config:4:26: receivers::node_exporter::netdev::device_exclude: expected a regular expression, found '(': unclosed group
