@@ -586,7 +586,7 @@ impl<'a, 's> Reading<'a, 's> {
         if !self.before.contains(&point) {
             self.outcome.added += 1;
         }
-        let scale = if open_metrics { 1e9 } else { 1e6 };
+        let scale = if open_metrics { 1e3 } else { 1.0 };
         self.rows.push(Row {
             name,
             part,
@@ -595,7 +595,7 @@ impl<'a, 's> Reading<'a, 's> {
             hash: point,
             value,
             bound,
-            time: timestamp.map_or(self.now, |time| nanoseconds(time * scale)),
+            time: timestamp.map_or(self.now, |time| milliseconds(time * scale)),
             exemplar,
         });
         Ok(())
@@ -679,15 +679,15 @@ fn hash(name: &str, labels: &Labels<'_>) -> u64 {
     })
 }
 
-/// A time, which may be anything that a page says.
-fn nanoseconds(time: f64) -> u64 {
+/// A time in nanoseconds, to the millisecond as Prometheus has it; a page may say anything.
+fn milliseconds(time: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a cast saturates: before 1970 is 1970"
     )]
-    let time = time as u64;
-    time
+    let time = time.round() as u64;
+    time.saturating_mul(1_000_000)
 }
 
 #[cfg(test)]

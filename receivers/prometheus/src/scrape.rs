@@ -222,7 +222,7 @@ impl Scraper {
         let open_metrics = match content_type.as_deref().map(media_type).as_deref() {
             Some("application/openmetrics-text") => true,
             Some("text/plain") => false,
-            Some("application/vnd.google.protobuf") => {
+            Some("application/vnd.google.protobuf" | "text/html") => {
                 return Err(ScrapeError::Format(content_type.unwrap_or_default()));
             }
             _ => fallback,

@@ -8,7 +8,7 @@ use corten_pdata::Metrics;
 use corten_pdata::build::{ExemplarBuilder, MetricBuilder, MetricsBuilder};
 use corten_pdata::metrics::Temporality;
 
-use super::{About, Identity, Kind, Outcome, Part, Report, Row, nanoseconds};
+use super::{About, Identity, Kind, Outcome, Part, Report, Row, milliseconds};
 use crate::relabel::Labels;
 
 /// The flag of a point whose series has ended.
@@ -294,7 +294,7 @@ impl<'w, 'a> Write<'w, 'a> {
                     return;
                 }
                 if let Some(seconds) = created.get(&row.hash) {
-                    point.start_time(nanoseconds(seconds * 1e9));
+                    point.start_time(milliseconds(seconds * 1e3));
                 }
                 point.time(row.time).double(row.value);
                 if let Some(example) = &row.exemplar {
@@ -349,7 +349,7 @@ impl<'w, 'a> Write<'w, 'a> {
                     return;
                 }
                 if let Some(seconds) = parts.created {
-                    point.start_time(nanoseconds(seconds * 1e9));
+                    point.start_time(milliseconds(seconds * 1e3));
                 }
                 point.time(parts.time);
                 let last = parts
@@ -385,7 +385,7 @@ impl<'w, 'a> Write<'w, 'a> {
                     return;
                 }
                 if let Some(seconds) = parts.created {
-                    point.start_time(nanoseconds(seconds * 1e9));
+                    point.start_time(milliseconds(seconds * 1e3));
                 }
                 point.time(parts.time);
                 point.count(whole(parts.count.unwrap_or_default()));
@@ -425,7 +425,7 @@ fn whole(count: f64) -> u64 {
 }
 
 fn exemplar(example: &Exemplar<'_>, time: u64, to: &mut ExemplarBuilder<'_>) {
-    to.time(example.timestamp.map_or(time, |at| nanoseconds(at * 1e9)));
+    to.time(example.timestamp.map_or(time, |at| milliseconds(at * 1e3)));
     to.double(example.value);
     let (mut trace, mut span) = (Vec::new(), Vec::new());
     for (name, value) in &example.labels {

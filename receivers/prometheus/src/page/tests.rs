@@ -417,6 +417,31 @@ fn what_is_gone_is_told_once() {
 }
 
 #[test]
+fn times_are_exact_to_the_millisecond() {
+    for (page, open_metrics, expected) in [
+        ("a 1 1520879607789\n", false, 1_520_879_607_789_000_000),
+        (
+            "a 1 1520879607.789\n# EOF\n",
+            true,
+            1_520_879_607_789_000_000,
+        ),
+        ("a 1 -5\n", false, 0),
+        ("a 1 1e300\n", false, u64::MAX),
+    ] {
+        let page = text(page, open_metrics);
+        let mut seen = Seen::default();
+        let (metrics, _) =
+            convert(page, &identity(), &treatment(), NOW, report, &mut seen).unwrap();
+        let decoded = metrics.decode().unwrap();
+        let metric = &decoded.resource_metrics[0].scope_metrics[0].metrics[0];
+        let Some(Data::Gauge(gauge)) = &metric.data else {
+            panic!("{metric:?}");
+        };
+        assert_eq!(gauge.data_points[0].time_unix_nano, expected);
+    }
+}
+
+#[test]
 fn a_page_is_kept_as_it_was_sent() {
     use std::io::Write as _;
 
