@@ -18,7 +18,8 @@ use crate::relabel::Rule;
 pub(crate) struct Config {
     /// What a `prometheus.yml` says: `global` and `scrape_configs`.
     pub(crate) config: PrometheusYml,
-    /// Leave suffixes that the type and the unit imply (`_total`, `_seconds`) out of metrics' names.
+    /// Leave out of metrics' names what the type and the unit say: `_total` of counters, and the unit that the page names
+    /// (`# UNIT`).
     pub(crate) trim_metric_suffixes: bool,
     /// The OpenTelemetry operator's target allocator. Not supported.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -699,10 +700,6 @@ impl Check for Config {
             at.on("api_server").error(
                 "Prometheus's own pages are not served here: leave api_server out; targets' states are in the metric up and in corten_prometheus_scrapes_total",
             );
-        }
-        if self.trim_metric_suffixes {
-            at.field("trim_metric_suffixes")
-                .error("is not supported: names stay as they are scraped");
         }
         self.config.check(&mut at.section("config"));
     }

@@ -29,6 +29,8 @@ use crate::relabel::{self, Labels, NAME, Rule};
 pub(crate) struct Treatment {
     pub(crate) honor_labels: bool,
     pub(crate) honor_timestamps: bool,
+    /// Leave suffixes of type and unit out of names.
+    pub(crate) trim: bool,
     pub(crate) track_timestamps_staleness: bool,
     pub(crate) rules: Vec<Rule>,
     pub(crate) external_labels: BTreeMap<String, String>,
@@ -665,7 +667,7 @@ impl<'a, 's> Reading<'a, 's> {
         }
         let unknown = About::default();
         let about = self.abouts.get(family).unwrap_or(&unknown);
-        outlets.family(&self.rows, about, ended.is_some());
+        outlets.family(&self.rows, about, self.treatment.trim, ended.is_some());
         self.rows.clear();
     }
 }

@@ -72,6 +72,7 @@ impl Prometheus {
             treatment: Treatment {
                 honor_labels: job.honor_labels,
                 honor_timestamps: job.honor_timestamps,
+                trim: self.config.trim_metric_suffixes,
                 track_timestamps_staleness: job.track_timestamps_staleness,
                 rules: job.metric_relabel_configs.clone(),
                 external_labels: global.pace.external_labels.clone(),

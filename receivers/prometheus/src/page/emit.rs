@@ -159,7 +159,7 @@ impl<'i> Outlets<'i> {
     }
 
     /// Writes the samples of a family: their points, or that they have ended.
-    pub(super) fn family(&mut self, rows: &[Row<'_>], about: &About<'_>, ended: bool) {
+    pub(super) fn family(&mut self, rows: &[Row<'_>], about: &About<'_>, trim: bool, ended: bool) {
         let mut metrics: Vec<(usize, &str, Kind)> = Vec::new();
         let mut places: Vec<(usize, &Row<'_>)> = Vec::with_capacity(rows.len());
         for row in rows {
@@ -184,6 +184,11 @@ impl<'i> Outlets<'i> {
             }
             let Some((_, builder)) = self.all.get_mut(*owner) else {
                 continue;
+            };
+            let name = if trim {
+                trimmed(name, *kind, about.unit)
+            } else {
+                name
             };
             let mut metric = builder.metric(name, &about.help, &unit(about.unit));
             metric.metadata_str("prometheus.type", kind.name());
@@ -455,6 +460,21 @@ fn hex(text: &str, bytes: usize) -> Option<Vec<u8>> {
     (0..bytes)
         .map(|at| u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok())
         .collect()
+}
+
+/// A name without what the type and the unit say; never nothing.
+fn trimmed<'n>(name: &'n str, kind: Kind, unit: &str) -> &'n str {
+    let without = |name: &'n str, suffix: &str| {
+        let rest = name.strip_suffix(suffix).filter(|_| !suffix.is_empty());
+        let rest = rest.and_then(|rest| rest.strip_suffix('_'));
+        rest.filter(|rest| !rest.is_empty()).unwrap_or(name)
+    };
+    let name = if kind == Kind::Counter {
+        without(name, "total")
+    } else {
+        name
+    };
+    without(name, unit)
 }
 
 /// A unit as OpenTelemetry writes it (UCUM).

@@ -417,6 +417,24 @@ fn what_is_gone_is_told_once() {
 }
 
 #[test]
+fn names_lose_what_type_and_unit_say_where_that_is_wanted() {
+    let trims = Treatment {
+        trim: true,
+        ..treatment()
+    };
+    let page = "# TYPE a_seconds counter\n# UNIT a_seconds seconds\na_seconds_total 1\n\
+                # TYPE b_total gauge\nb_total 2\n\
+                # TYPE total counter\n# UNIT total seconds\ntotal 3\n\
+                # TYPE c_bytes histogram\n# UNIT c_bytes bytes\nc_bytes_bucket{le=\"+Inf\"} 1\nc_bytes_count 1\nc_bytes_sum 1\n# EOF\n";
+    let (rendered, _) = scrape(page, true, &trims, &mut Seen::default()).unwrap();
+    let names: Vec<_> = rendered
+        .lines()
+        .filter_map(|line| Some(line.split_once(": ")?.0))
+        .collect();
+    assert_eq!(names, ["a", "b_total", "total", "c"], "{rendered}");
+}
+
+#[test]
 fn times_are_exact_to_the_millisecond() {
     for (page, open_metrics, expected) in [
         ("a 1 1520879607789\n", false, 1_520_879_607_789_000_000),
