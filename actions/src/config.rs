@@ -1,6 +1,7 @@
 //! One action as users write it.
 
 use corten_config::Checker;
+use corten_config::types::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -83,10 +84,9 @@ pub struct Action {
 impl Action {
     /// Says what an action lacks or has too much; `at` is this action's place.
     pub fn check(&self, at: &mut Checker<'_>) {
-        let pattern = self.pattern.as_deref().map(regex::Regex::new);
+        let pattern = self.pattern.as_deref().map(Regex::new);
         if let Some(Err(error)) = &pattern {
-            at.field("pattern")
-                .error(format!("is no regular expression: {error}"));
+            at.field("pattern").error(error);
         }
         let by_pattern = matches!(self.action, Verb::Delete | Verb::Hash) && pattern.is_some();
         if self.key.is_empty() && !by_pattern {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use corten_component::ClientMetadata;
+use corten_config::types::Regex;
 use corten_pdata::AnyValue;
 use corten_pdata::build::OwnedValue;
 use corten_pdata::edit::{AttributeEdits, NewValue};
-use regex::Regex;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Action, Converted, Literal, Verb};

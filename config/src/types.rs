@@ -19,7 +19,7 @@ pub use endpoint::{Endpoint, ParseEndpointError};
 pub use id::{ComponentId, ParseIdError};
 pub use one_or_many::OneOrMany;
 pub use optional::Optional;
-pub use pattern::Regex;
+pub use pattern::{Regex, translate as in_engines_syntax};
 pub use secret::Secret;
 pub use size::{ByteSize, ParseByteSizeError};
 

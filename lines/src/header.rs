@@ -11,7 +11,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Instant;
 
-use corten_operators::{Chain, Entry, Map, Pattern};
+use corten_config::types::Regex;
+use corten_operators::{Chain, Entry, Map};
 use corten_tail::Source;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
@@ -23,7 +24,7 @@ const MOST: usize = 4096;
 /// How headers are told and read.
 #[derive(Debug)]
 pub struct Header {
-    pattern: Pattern,
+    pattern: Regex,
     chain: Chain,
     known: HashMap<u64, Known>,
 }
@@ -39,7 +40,7 @@ struct Known {
 impl Header {
     /// Lines at the beginning that match `pattern` go through `chain`.
     #[must_use]
-    pub fn new(pattern: Pattern, chain: Chain) -> Self {
+    pub fn new(pattern: Regex, chain: Chain) -> Self {
         Self {
             pattern,
             chain,
@@ -72,7 +73,7 @@ impl Header {
                 looked_up(pattern, chain, Path::new(&source.path))
             }
         });
-        if known.open && pattern.regex().is_match(text) {
+        if known.open && pattern.is_match(text) {
             known.read(chain, text);
             return None;
         }
@@ -91,7 +92,7 @@ impl Known {
 }
 
 /// The header of the file that is at the path now.
-fn looked_up(pattern: &Pattern, chain: &mut Chain, path: &Path) -> Known {
+fn looked_up(pattern: &Regex, chain: &mut Chain, path: &Path) -> Known {
     let mut known = Known::default();
     let mut bytes = Vec::new();
     let read = open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
@@ -99,7 +100,7 @@ fn looked_up(pattern: &Pattern, chain: &mut Chain, path: &Path) -> Known {
         tracing::debug!(file = %path.display(), %error, "the header can't be read");
     }
     for line in String::from_utf8_lossy(&bytes).lines() {
-        if !pattern.regex().is_match(line) {
+        if !pattern.is_match(line) {
             break;
         }
         known.read(chain, line.trim_end());

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use corten_config::types::ByteSize;
+use corten_config::types::{ByteSize, Regex};
 use corten_config::{Checker, Problems, Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,6 @@ use crate::parse::json::Json;
 use crate::parse::key_value::Pairs;
 use crate::parse::keys::Keys;
 use crate::parse::uri;
-use crate::pattern::Pattern;
 use crate::settings::{
     Common, Defaults, Parser, Parsing, Plain, ScopeName, Severity, Timestamp, Trace,
 };
@@ -270,7 +269,7 @@ fn wrong_number(expected: usize, found: usize) -> Failure {
 #[serde(default)]
 pub(crate) struct RegexSettings {
     /// Of `regex_parser`: a regular expression with named groups, `^(?P<level>\w+) (?P<message>.*)$`.
-    pub(crate) regex: Option<Pattern>,
+    pub(crate) regex: Option<Regex>,
     /// Results that are remembered.
     pub(crate) cache: Cache,
 }
@@ -287,11 +286,11 @@ impl Defaults for RegexSettings {}
 
 pub(crate) fn regex_parser(section: &Section, problems: &mut Problems) -> Option<Built> {
     build(section, problems, |own: &RegexSettings, _, at| {
-        let Some(pattern) = &own.regex else {
+        let Some(regex) = &own.regex else {
             at.on("regex").error("missing required field `regex`");
             return None;
         };
-        let regex = pattern.regex().clone();
+        let regex = regex.clone();
         let groups: Vec<(usize, Key)> = regex
             .capture_names()
             .enumerate()
@@ -314,7 +313,7 @@ pub(crate) fn regex_parser(section: &Section, problems: &mut Problems) -> Option
 }
 
 struct RegexParser {
-    regex: regex::Regex,
+    regex: Regex,
     found: regex::CaptureLocations,
     groups: Vec<(usize, Key)>,
     cache: HashMap<String, Map>,

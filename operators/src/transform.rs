@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use corten_config::types::Regex;
 use corten_config::{Checker, Problems, Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,6 @@ use crate::entry::Entry;
 use crate::failure::{Failure, Reason};
 use crate::field::{Field, Root};
 use crate::parsers::put;
-use crate::pattern::{self, Pattern};
 use crate::settings::Plain;
 use crate::template::Template;
 use crate::value::{Key, Map, Value};
@@ -276,7 +276,7 @@ pub(crate) struct ReplaceSettings {
     /// Of `regex_replace`: in which field.
     pub(crate) field: Option<Field>,
     /// Of `regex_replace`: what is replaced.
-    pub(crate) regex: Option<Pattern>,
+    pub(crate) regex: Option<Regex>,
     /// A regular expression that has a name: `ansi_control_sequences`.
     pub(crate) regex_name: String,
     /// Of `regex_replace`: by what; `${1}` and `${name}` are what a group matched.
@@ -301,8 +301,8 @@ pub(crate) fn regex_replace(section: &Section, problems: &mut Problems) -> Optio
             at.field("regex").error("and regex_name can't both be set");
             return None;
         }
-        (Some(pattern), _) => pattern.regex().clone(),
-        (None, "ansi_control_sequences") => pattern::compile(ANSI).ok()?,
+        (Some(regex), _) => regex,
+        (None, "ansi_control_sequences") => Regex::new(ANSI).ok()?,
         (None, "") => {
             at.on("regex")
                 .error("missing required field `regex`, or `regex_name`");
@@ -325,7 +325,7 @@ pub(crate) fn regex_replace(section: &Section, problems: &mut Problems) -> Optio
 
 struct Replace {
     field: Field,
-    regex: regex::Regex,
+    regex: Regex,
     replace_with: String,
 }
 

@@ -1,6 +1,6 @@
 //! An expression, ready to be evaluated.
 
-use regex::Regex;
+use corten_config::types::Regex;
 
 use super::closures::Closure;
 use super::functions::Builtin;

@@ -1,5 +1,6 @@
 //! What an expression says about an entry.
 
+use corten_config::types::Regex;
 use std::borrow::Cow;
 use std::cell::Cell;
 
@@ -282,7 +283,7 @@ impl<'a> Run<'a> {
                         _ => {
                             // Compiling is dear: whoever does it per record shall not do it often in one expression.
                             self.pay(10_000)?;
-                            match crate::pattern::compile(part) {
+                            match Regex::new(part) {
                                 Ok(regex) => regex.is_match(text),
                                 Err(error) => return fail(error),
                             }

@@ -5,8 +5,8 @@ use super::ast::{Binary, Node, Unary, VARIABLES, Variable};
 use super::closures::Closure;
 use super::functions;
 use super::lexer::{Token, Word, words};
-use crate::pattern;
 use crate::value::Value;
+use corten_config::types::Regex;
 
 /// Levels within one another, at most: both parsing and evaluation recurse.
 const DEEPEST: u32 = 64;
@@ -215,7 +215,7 @@ impl<'w> Parser<'w> {
             let Some(pattern) = pattern.as_str() else {
                 return self.wrong("what stands after 'matches' must be text");
             };
-            return match pattern::compile(pattern) {
+            return match Regex::new(pattern) {
                 Ok(regex) => Ok(Node::Matches(Box::new(left), regex)),
                 Err(error) => self.wrong(error),
             };

@@ -1,8 +1,8 @@
 //! What users set.
 
 use corten_actions::{Action, Literal};
+use corten_config::types::Regex;
 use corten_config::{Check, Checker};
-use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -188,9 +188,7 @@ impl Choice {
             for (name, texts) in self.texts() {
                 for text in texts {
                     if let Err(error) = Regex::new(text) {
-                        at.field(name).error(format!(
-                            "has an entry that is no regular expression: {error}"
-                        ));
+                        at.field(name).error(error);
                     }
                 }
             }

@@ -1,11 +1,11 @@
 //! Choosing records.
 
 use corten_actions::Literal;
+use corten_config::types::Regex;
 use corten_pdata::edit::Record;
 use corten_pdata::logs::LogRecord;
 use corten_pdata::traces::Span;
 use corten_pdata::{AnyValue, Attributes, Cursor, Signal};
-use regex::Regex;
 
 use crate::config::{Attribute, Choice, Library, MatchType};
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use corten_config::types::Regex;
 use corten_kubernetes::object::{Metadata, Pod};
 use corten_pdata::AnyValue;
 use corten_pdata::build::OwnedValue;
@@ -86,7 +87,7 @@ impl Extraction {
     /// # Errors
     ///
     /// An expression that is none for whole keys: one with a comment at its end.
-    pub(crate) fn new(config: &Config) -> Result<Self, regex::Error> {
+    pub(crate) fn new(config: &Config) -> Result<Self, String> {
         let extract = &config.extract;
         let labels = extract.labels.iter().map(|field| (What::Label, field));
         let annotations = extract.annotations.iter();
@@ -209,9 +210,9 @@ fn list(text: &str) -> OwnedValue {
 }
 
 impl Rule {
-    fn new(what: What, field: &Field, compat: Compat) -> Result<Self, regex::Error> {
+    fn new(what: What, field: &Field, compat: Compat) -> Result<Self, String> {
         let key = match &field.key_regex {
-            Some(regex) => Key::Pattern(regex::Regex::new(&format!("^(?:{})$", regex.as_str()))?),
+            Some(regex) => Key::Pattern(Regex::whole(regex.as_str())?),
             None => Key::Exact(field.key.clone()),
         };
         let name = if field.tag_name.is_empty() {

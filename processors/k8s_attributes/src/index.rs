@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use corten_config::types::Regex;
 use corten_kubernetes::Keep;
 use corten_kubernetes::object::{Metadata, Object as _, Partial};
 use parking_lot::RwLock;
@@ -40,7 +41,7 @@ pub(crate) struct Wanted {
 pub(crate) enum Key {
     Exact(String),
     /// For whole keys.
-    Pattern(regex::Regex),
+    Pattern(Regex),
 }
 
 impl Key {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use corten_config::types::{ByteSize, ComponentId, Duration};
+use corten_config::types::{ByteSize, ComponentId, Duration, Regex, in_engines_syntax};
 use corten_config::{Check, Checker, Problems};
 use corten_lines::{Facts, Marks, Shape};
-use corten_operators::{Chain, ContainerFormat, Key, Operators, Pattern, Template};
+use corten_operators::{Chain, ContainerFormat, Key, Operators, Template};
 use corten_tail::container::Format;
 use corten_tail::{Compression, Encoding, Framing, OverLimit};
 use schemars::JsonSchema;
@@ -221,7 +221,7 @@ impl Default for RetryOnFailure {
 #[serde(default)]
 pub(crate) struct Header {
     /// A regular expression that matches the lines of the header.
-    pub(crate) pattern: Option<Pattern>,
+    pub(crate) pattern: Option<Regex>,
     /// Operators that read them, such as those in `operators`; the attributes that come of it are those of every record of the file.
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub(crate) metadata_operators: Operators,
@@ -266,14 +266,15 @@ pub(crate) struct Multiline {
 impl Multiline {
     /// What the engine is told.
     fn tail(&self) -> Result<corten_tail::Multiline, String> {
-        let (start, end) = (&self.line_start_pattern, &self.line_end_pattern);
+        let patterns = [&self.line_start_pattern, &self.line_end_pattern];
+        let [start, end] = patterns.map(|pattern| in_engines_syntax(pattern));
         let (name, multiline) = match (start.is_empty(), end.is_empty()) {
             (false, true) => {
-                let multiline = corten_tail::Multiline::line_start(start, self.omit_pattern);
+                let multiline = corten_tail::Multiline::line_start(&start, self.omit_pattern);
                 ("line_start_pattern", multiline)
             }
             (true, false) => {
-                let multiline = corten_tail::Multiline::line_end(end, self.omit_pattern);
+                let multiline = corten_tail::Multiline::line_end(&end, self.omit_pattern);
                 ("line_end_pattern", multiline)
             }
             _ => {
@@ -676,6 +677,15 @@ mod tests {
                 "{text}"
             );
         }
+        // In Go's syntax, where a brace that begins no repetition is one.
+        let json = "include: [/x]\nmultiline: {line_start_pattern: '^{'}";
+        assert!(
+            from_str::<Config>(json)
+                .unwrap()
+                .tail("x")
+                .multiline
+                .is_some()
+        );
         let text = problems("include: [/x]\nmultiline: {line_start_pattern: '('}");
         assert!(
             text.contains("line_start_pattern that can't be read: unclosed group"),

@@ -1,7 +1,7 @@
 //! `ordering_criteria`: which of the files that match are followed.
 
 use corten_config::Checker;
-use corten_operators::Pattern;
+use corten_config::types::Regex;
 use corten_tail::SortKind;
 use jiff::Timestamp;
 use jiff::fmt::strtime;
@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub(crate) struct OrderingCriteria {
     /// Matched against the path; its named groups are what `regex_key` names. A file that it doesn't match is not followed.
-    pub(crate) regex: Option<Pattern>,
+    pub(crate) regex: Option<Regex>,
     /// Files for which the first group of this expression is the same are sorted by themselves, and `top_n` counts for each such group.
-    pub(crate) group_by: Option<Pattern>,
+    pub(crate) group_by: Option<Regex>,
     /// How many are followed. `0`: all, which leaves out only what `regex` doesn't match.
     pub(crate) top_n: usize,
     /// The rules, in order of precedence.
@@ -97,13 +97,13 @@ impl OrderingCriteria {
     /// What the engine is told; `None` for what [`check`](Self::check) refuses.
     pub(crate) fn tail(&self) -> Option<corten_tail::Ordering> {
         let regex = match &self.regex {
-            Some(regex) => regex.clone(),
+            Some(regex) => (**regex).clone(),
             // Times of writing need no name.
             None => "".parse().ok()?,
         };
         Some(corten_tail::Ordering {
-            regex: regex.regex().clone(),
-            group_by: self.group_by.as_ref().map(|group| group.regex().clone()),
+            regex,
+            group_by: self.group_by.as_deref().cloned(),
             top_n: self.top_n,
             sort_by: self
                 .sort_by
@@ -133,7 +133,7 @@ impl OrderingCriteria {
             if key.is_empty() {
                 return Err("needs a regex_key: a named group of regex".to_owned());
             }
-            let regex = self.regex.as_ref().map(Pattern::regex);
+            let regex = self.regex.as_deref();
             let has =
                 |regex: &regex::Regex| regex.capture_names().flatten().any(|name| name == key);
             if regex.is_some_and(|regex| !has(regex)) {

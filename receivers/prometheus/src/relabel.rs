@@ -3,9 +3,9 @@
 //! Semantics: <https://prometheus.io/docs/prometheus/latest/configuration/configuration/#relabel_config>.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::str::FromStr;
 
+use corten_config::types::Regex;
 use corten_config::{Check, Checker};
 use md5::{Digest as _, Md5};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -106,42 +106,20 @@ pub(crate) enum Action {
 }
 
 /// A regular expression that has to match the whole; `.` matches line feeds too.
-#[derive(Clone)]
-pub(crate) struct Anchored {
-    written: String,
-    regex: regex::Regex,
-}
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Anchored(Regex);
 
 impl FromStr for Anchored {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // Alone first, so that `)(` is no expression.
-        let alone: corten_config::types::Regex = text.parse()?;
-        let regex = regex::Regex::new(&format!("^(?s:{})$", alone.as_str()))
-            .map_err(|error| format!("expected a regular expression, found '{text}': {error}"))?;
-        Ok(Self {
-            written: text.to_owned(),
-            regex,
-        })
-    }
-}
-
-impl PartialEq for Anchored {
-    fn eq(&self, other: &Self) -> bool {
-        self.written == other.written
-    }
-}
-
-impl fmt::Debug for Anchored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}/", self.written)
+        Regex::whole(text).map(Self)
     }
 }
 
 impl Serialize for Anchored {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.written)
+        serializer.serialize_str(self.0.as_str())
     }
 }
 
@@ -260,7 +238,7 @@ impl Rule {
     fn matches(&self, text: &str) -> bool {
         self.regex
             .as_ref()
-            .is_none_or(|regex| regex.regex.is_match(text))
+            .is_none_or(|regex| regex.0.is_match(text))
     }
 
     /// What a template makes of a text that matches; the default expression is one group around everything.
@@ -270,7 +248,7 @@ impl Rule {
         }
         let mut made = String::new();
         match &self.regex {
-            Some(regex) => regex.regex.captures(text)?.expand(template, &mut made),
+            Some(regex) => regex.0.captures(text)?.expand(template, &mut made),
             None if template == "$1" => made.push_str(text),
             None => everything().captures(text)?.expand(template, &mut made),
         }
@@ -326,11 +304,11 @@ impl Rule {
 }
 
 /// The default of `regex`.
-fn everything() -> &'static regex::Regex {
-    static EVERYTHING: std::sync::OnceLock<regex::Regex> = std::sync::OnceLock::new();
+fn everything() -> &'static Regex {
+    static EVERYTHING: std::sync::OnceLock<Regex> = std::sync::OnceLock::new();
     EVERYTHING.get_or_init(|| {
         #[expect(clippy::expect_used, reason = "a constant that a test reads")]
-        regex::Regex::new("^(?s:(.*))$").expect("an expression")
+        Regex::whole("(.*)").expect("an expression")
     })
 }
 
