@@ -6,12 +6,14 @@ mod write;
 use std::borrow::Cow;
 use std::ops::Range;
 
+use corten_pdata::Metrics;
 use corten_pdata::metrics::Temporality;
 
 use crate::escaping::Escaping;
 use crate::labels::LabelSet;
 use crate::naming::{Unnameable, is_legacy_label};
 use crate::negotiation::{Format, Syntax};
+use crate::template::{self, Eight, Template, Written};
 use crate::translation::{Family, Kind, Point, Sink, TARGET_INFO};
 use crate::value::{Exemplar, Exponential, Held, Histogram, Summary, Value, number};
 use protobuf::ProtobufWriter;
@@ -122,6 +124,8 @@ pub struct Report {
 pub struct Page<'a> {
     format: Format,
     timestamps: bool,
+    /// Whether it is noted which numbers are the telemetry's.
+    notes_origins: bool,
     parts: Vec<Part<'a>>,
     series: Vec<Series<'a>>,
     /// The labels of all series as they will be written: blocks without braces, or messages.
@@ -145,6 +149,8 @@ struct Series<'a> {
     value: Value<'a>,
     time_unix_nano: u64,
     exemplar: Option<Held<'a, Exemplar>>,
+    /// The bytes that the value was made of, where that is noted, and whether it is a whole number.
+    origin: Option<(Eight<'a>, bool)>,
 }
 
 impl<'a> Page<'a> {
@@ -154,6 +160,7 @@ impl<'a> Page<'a> {
         Self {
             format,
             timestamps: false,
+            notes_origins: false,
             parts: Vec::new(),
             series: Vec::new(),
             labels: Vec::new(),
@@ -236,6 +243,7 @@ impl<'a> Page<'a> {
             value,
             time_unix_nano,
             exemplar,
+            origin: None,
         });
         part.series.end = self.series.len();
     }
@@ -249,8 +257,34 @@ impl<'a> Page<'a> {
                 .is_some_and(|part| part.kind == Kind::Counter)
     }
 
+    /// Notes which numbers are the telemetry's, for [`write_and_learn`](Self::write_and_learn).
+    #[must_use]
+    pub fn noting_origins(mut self) -> Self {
+        self.notes_origins = !self.timestamps && self.format.syntax != Syntax::Protobuf;
+        self
+    }
+
     /// Writes the page at the end of `out`.
-    pub fn write(mut self, out: &mut Vec<u8>) -> Report {
+    pub fn write(self, out: &mut Vec<u8>) -> Report {
+        self.write_all(out).0
+    }
+
+    /// The same for a page that consists of `metrics` alone, of which `out` is to hold nothing else. With it comes what
+    /// writes it again, unless it is a page that is not worth it.
+    pub fn write_and_learn(
+        self,
+        metrics: impl Iterator<Item = &'a Metrics> + Clone,
+        out: &mut Vec<u8>,
+    ) -> (Report, Option<Template>) {
+        let (format, notes_origins) = (self.format, self.notes_origins);
+        let (report, written) = self.write_all(out);
+        let template = notes_origins
+            .then(|| Template::learn(format, metrics, out, &written, &report))
+            .flatten();
+        (report, template)
+    }
+
+    fn write_all(mut self, out: &mut Vec<u8>) -> (Report, Vec<Written<'a>>) {
         let mut report = Report {
             problems: std::mem::take(&mut self.problems),
             ..Report::default()
@@ -322,10 +356,11 @@ impl<'a> Page<'a> {
             report.families += 1;
             report.series += series.len();
         }
-        if let Either::Text(writer) = writer {
-            writer.end();
-        }
-        report
+        let written = match writer {
+            Either::Text(writer) => writer.end(),
+            Either::Protobuf(_) => Vec::new(),
+        };
+        (report, written)
     }
 
     fn sort_and_dedup(
@@ -369,8 +404,8 @@ fn describes_targets(part: &Part<'_>, escaping: Escaping) -> bool {
 }
 
 /// One of the writers.
-enum Either<'w> {
-    Text(Writer<'w>),
+enum Either<'w, 'a> {
+    Text(Writer<'w, 'a>),
     Protobuf(ProtobufWriter<'w>),
 }
 
@@ -399,13 +434,16 @@ impl<'a> Sink<'a> for Page<'a> {
         if point.has_ended() {
             return;
         }
-        let mut exemplar = None;
+        let (mut exemplar, mut origin) = (None, None);
         let value = match point {
             Point::One => Value::Number(1.0),
             Point::Number(point) => {
                 if self.shows_exemplars() {
                     exemplar =
                         Exemplar::of_number(&point).map(|exemplar| Held::Owned(Box::new(exemplar)));
+                }
+                if self.notes_origins {
+                    origin = template::origin(&point);
                 }
                 Value::Number(number(&point))
             }
@@ -417,7 +455,11 @@ impl<'a> Sink<'a> for Page<'a> {
             }
             Point::Summary(point) => Value::Summary(Held::Owned(Box::new(Summary::of(&point)))),
         };
+        let before = self.series.len();
         self.series(labels, value, point.time_unix_nano(), exemplar);
+        if let Some(series) = self.series.get_mut(before) {
+            series.origin = origin;
+        }
     }
 
     fn problem(&mut self, problem: Problem) {

@@ -458,8 +458,13 @@ fn spread(value: u64) -> (u64, usize) {
 /// Appends a 64-bit field.
 #[inline(always)]
 pub fn put_fixed64_field(out: &mut Vec<u8>, number: u32, value: u64) {
-    put_tag(out, number, 1);
-    out.extend_from_slice(&value.to_le_bytes());
+    if number >= 16 {
+        put_tag(out, number, 1);
+        return out.extend_from_slice(&value.to_le_bytes());
+    }
+    // At once: what grows a buffer looks for room each time.
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+    out.extend_from_slice(&[low7(u64::from(number) << 3 | 1), a, b, c, d, e, f, g, h]);
 }
 
 /// Appends a 32-bit field.

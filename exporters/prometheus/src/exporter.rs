@@ -51,6 +51,7 @@ impl Prometheus {
             feeds: Mutex::new(Arc::from([])),
             notices: Notices::default(),
             left_out: left_out_counter(&cx),
+            remembered: Mutex::default(),
             page_size: AtomicUsize::new(0),
             settings: own,
             cx,

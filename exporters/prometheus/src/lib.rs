@@ -44,6 +44,7 @@ mod config;
 mod exporter;
 mod notices;
 mod query;
+mod remembered;
 mod scrape;
 mod store;
 #[cfg(test)]

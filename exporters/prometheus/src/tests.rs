@@ -156,6 +156,52 @@ async fn a_scrape_collects_and_shows_what_was_pushed() {
     exporter.shutdown().await.unwrap();
 }
 
+/// Brings a gauge that is one more at each collection, and from the fourth on a second family.
+#[derive(Default)]
+struct Growing {
+    id: std::sync::OnceLock<ComponentId>,
+    collections: std::sync::atomic::AtomicU32,
+}
+
+#[async_trait]
+impl Feed for Growing {
+    fn source(&self) -> &ComponentId {
+        self.id.get_or_init(|| "growing".parse().unwrap())
+    }
+
+    async fn collect(&self, _: &CollectRequest) -> Result<Vec<Batch>, BoxError> {
+        let number = self.collections.fetch_add(1, Ordering::Relaxed);
+        let mut batches = vec![Batch::new(gauge("grows", "gauge", number.into()))];
+        if number > 2 {
+            batches.push(Batch::new(gauge("came_later", "gauge", 7.0)));
+        }
+        Ok(batches)
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_comes_again_has_new_numbers() {
+    let exporter = started("endpoint: localhost:0", vec![Arc::new(Growing::default())]).await;
+    let grows = |number| format!("# HELP grows A gauge.\n# TYPE grows gauge\ngrows {number}\n");
+    let later = "# HELP came_later A gauge.\n# TYPE came_later gauge\ncame_later 7\n";
+    for number in 0..6 {
+        let expected = match number {
+            0..=2 => grows(number),
+            _ => format!("{later}{}", grows(number)),
+        };
+        assert_eq!(get(&exporter, "/metrics").await.1, expected);
+    }
+    // What was pushed meanwhile stands beside it.
+    let pushed = Batch::new(gauge("pushed", "gauge", 1.0));
+    exporter.consume(pushed).await.unwrap();
+    let (_, body) = get(&exporter, "/metrics").await;
+    assert!(
+        body.contains("grows 6\n") && body.contains("pushed 1\n"),
+        "{body}"
+    );
+    exporter.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn collectors_are_chosen_by_the_query() {
     let exporter = started("endpoint: localhost:0", vec![Node::new("node_exporter")]).await;

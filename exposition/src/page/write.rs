@@ -9,6 +9,7 @@ use crate::naming::{is_legacy_label, is_legacy_metric};
 use crate::negotiation::{Format, Syntax};
 use crate::number::{write_float, write_integer, write_open_metrics_float};
 use crate::page::{Part, Series};
+use crate::template::Written;
 use crate::translation::Kind;
 use crate::value::{Exemplar, Histogram, Summary, Value};
 
@@ -63,19 +64,21 @@ fn escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
 }
 
 /// Writes families one after the other.
-pub(super) struct Writer<'w> {
+pub(super) struct Writer<'w, 'a> {
     out: &'w mut Vec<u8>,
     open_metrics: bool,
     escaping: Escaping,
     timestamps: bool,
     /// The label blocks that series point into.
     labels: &'w [u8],
+    /// Numbers whose origin is known.
+    written: Vec<Written<'a>>,
 }
 
 /// The label that a line of a histogram or a summary has besides its series' own.
 type Extra = Option<(&'static str, f64)>;
 
-impl<'w> Writer<'w> {
+impl<'w, 'a> Writer<'w, 'a> {
     pub(super) fn new(
         out: &'w mut Vec<u8>,
         format: Format,
@@ -88,6 +91,7 @@ impl<'w> Writer<'w> {
             escaping: format.escaping,
             timestamps,
             labels,
+            written: Vec::new(),
         }
     }
 
@@ -96,7 +100,7 @@ impl<'w> Writer<'w> {
     pub(super) fn family(
         &mut self,
         part: &Part<'_>,
-        series: &[&Series<'_>],
+        series: &[&Series<'a>],
         is_free: impl Fn(&str) -> bool,
     ) {
         let (family, kind) = self.declared(part, is_free);
@@ -122,7 +126,15 @@ impl<'w> Writer<'w> {
             match &series.value {
                 Value::Number(value) => {
                     self.sample(name, legacy, "", series, None);
+                    let start = self.out.len();
                     self.float(*value);
+                    if let Some((origin, whole)) = series.origin {
+                        self.written.push(Written {
+                            origin,
+                            whole,
+                            text: start..self.out.len(),
+                        });
+                    }
                     let exemplar = series.exemplar.as_deref().filter(|_| takes_exemplars);
                     self.tail(series, exemplar);
                 }
@@ -135,10 +147,12 @@ impl<'w> Writer<'w> {
         }
     }
 
-    pub(super) fn end(self) {
+    /// Ends the page: the numbers on it whose origin is known.
+    pub(super) fn end(self) -> Vec<Written<'a>> {
         if self.open_metrics {
             self.out.extend_from_slice(b"# EOF\n");
         }
+        self.written
     }
 
     /// Name and type as this format declares them. OpenMetrics knows a counter by its name without

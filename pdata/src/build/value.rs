@@ -124,6 +124,12 @@ fn put_entries(out: &mut Vec<u8>, entries: Attributes<'_>) {
 /// Appends an attribute as the field `number`. Lengths are known beforehand but for lists and maps.
 #[inline]
 pub(crate) fn put_attribute(out: &mut Vec<u8>, number: u32, key: &str, value: &AnyValue<'_>) {
+    if let AnyValue::String(text) = value
+        && number < 16
+        && key.len() + text.len() < 0x78
+    {
+        return put_short_attribute(out, number, key, text);
+    }
     let value_len = match value {
         AnyValue::Empty => 0,
         AnyValue::String(text) => 1 + length_len(text.len()) + text.len(),
@@ -138,6 +144,20 @@ pub(crate) fn put_attribute(out: &mut Vec<u8>, number: u32, key: &str, value: &A
     };
     put_attribute_head(out, number, key.as_bytes(), value_len);
     put_any_value(out, value);
+}
+
+/// Nearly all attributes are text, and all lengths in them take one byte.
+#[inline]
+fn put_short_attribute(out: &mut Vec<u8>, number: u32, key: &str, text: &str) {
+    let byte = |len: usize| wire::low7(len as u64);
+    let tag = wire::low7(u64::from(number) << 3 | 2);
+    // Beside key and text: two tags and lengths, and the value's own.
+    let len = key.len() + text.len() + 6;
+    out.reserve(len + 2);
+    out.extend_from_slice(&[tag, byte(len), 0x0a, byte(key.len())]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[0x12, byte(text.len() + 2), 0x0a, byte(text.len())]);
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// Appends an attribute whose value is already an encoded `AnyValue`.
