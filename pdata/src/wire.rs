@@ -377,7 +377,7 @@ pub const fn padded_number(value: u64) -> [u8; 5] {
     ]
 }
 
-const fn low7(value: u64) -> u8 {
+pub(crate) const fn low7(value: u64) -> u8 {
     (value & 0x7f) as u8
 }
 
