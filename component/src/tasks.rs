@@ -1,8 +1,10 @@
 //! Tasks that shutdown knows about.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
@@ -22,28 +24,21 @@ impl Tasks {
 
     /// Runs `future` until it ends. It should watch [`stopping`](Self::stopping) and end soon
     /// after; at the deadline of the shutdown it is dropped.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is where tasks are tracked, so that no other place needs to spawn"
-    )]
     pub fn spawn<F>(&self, name: &'static str, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let inner = tokio::spawn(future);
-        let abort = inner.abort_handle();
-        let guard = AbortOnDrop(abort);
-        self.tracker.spawn(async move {
-            let _guard = guard;
-            if let Err(error) = inner.await
-                && error.is_panic()
-            {
+        // What the future holds is dropped with it: nobody sees it half done. Combinators and not a block, which
+        // would keep room for the future twice.
+        let watched = AssertUnwindSafe(future).catch_unwind().map(move |ended| {
+            if ended.is_err() {
                 tracing::error!(
                     task = name,
                     "a task panicked: this is a bug in Corten, please report it"
                 );
             }
         });
+        self.tracker.spawn(watched);
     }
 
     /// Runs blocking work on tokio's blocking threads. It must end by itself once
@@ -122,14 +117,6 @@ impl Closing {
     /// Resolves when it begins.
     pub fn begun(&self) -> WaitForCancellationFutureOwned {
         self.0.clone().cancelled_owned()
-    }
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

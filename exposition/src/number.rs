@@ -73,6 +73,9 @@ fn write_whole(out: &mut Vec<u8>, whole: i64) {
 fn write_digits(out: &mut Vec<u8>, value: f64) {
     let mut buffer = ryu::Buffer::new();
     let text = buffer.format_finite(value);
+    if (1e-4..1e6).contains(&value.abs()) && !text.ends_with(".0") {
+        return out.extend_from_slice(text.as_bytes());
+    }
     let (text, exponent) = match text.split_once('e') {
         Some((text, exponent)) => (text, exponent.parse::<i32>().unwrap_or_default()),
         None => (text, 0),

@@ -16,6 +16,8 @@ use crate::HostError;
 
 /// Enough for most files in one read.
 const FIRST: usize = 4096;
+/// The least room that a kept file has.
+const LEAST: usize = 128;
 /// No file of the kernel is near this; a larger one is not what the configuration believes.
 const LARGEST: usize = 64 << 20;
 
@@ -75,6 +77,15 @@ impl Buffer {
         self.bytes.get(..self.filled).unwrap_or_default()
     }
 
+    /// Gives back most of the room beyond twice of what was read: hundreds of files are kept that hold one number.
+    fn fit(&mut self) {
+        let room = (self.filled * 2).max(LEAST);
+        if room < self.bytes.len() {
+            self.bytes.truncate(room);
+            self.bytes.shrink_to_fit();
+        }
+    }
+
     fn fill(
         &mut self,
         end: End,
@@ -88,7 +99,12 @@ impl Buffer {
                         "larger than 64 MiB: not a file of the kernel",
                     ));
                 }
-                self.bytes.resize((self.filled * 2).max(FIRST), 0);
+                let room = if self.filled == 0 {
+                    FIRST
+                } else {
+                    self.filled * 2
+                };
+                self.bytes.resize(room, 0);
             }
             let offset = u64::try_from(self.filled).unwrap_or(u64::MAX);
             let rest = self.bytes.get_mut(self.filled..).unwrap_or_default();
@@ -210,8 +226,8 @@ impl HostFile {
     }
 
     /// The file at `path`, whose lines are much shorter than half a page. The kernel hands out whole lines, as many as its
-    /// own page takes: a read that brings less than half of that was the last one. For files whose end is as
-    /// dear as their beginning, such as the tables of sockets.
+    /// own page takes: a read that brings less than half of that was the last one. What the kernel writes as a whole
+    /// (`stat`, `netstat`) may have lines of any length: it comes in one read if there is room.
     #[must_use]
     pub fn of_short_lines(path: PathBuf) -> Self {
         Self {
@@ -288,6 +304,7 @@ impl HostFile {
         let read = |offset, rest: &mut [u8]| file.read_at(rest, offset);
         let filled = self.buffer.fill(self.end(), read);
         if owner != Owner::Anybody && !filled.as_ref().is_err_and(is_gone) {
+            self.buffer.fit();
             self.file = Some(file);
         }
         filled

@@ -133,8 +133,8 @@ impl NetDev {
     #[must_use]
     pub fn new(roots: &Roots) -> Self {
         Self {
-            host: HostFile::new(roots.proc("1/net/dev")),
-            own: HostFile::new(roots.proc(FILE)),
+            host: HostFile::of_short_lines(roots.proc("1/net/dev")),
+            own: HostFile::of_short_lines(roots.proc(FILE)),
         }
     }
 

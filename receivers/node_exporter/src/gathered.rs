@@ -9,7 +9,7 @@ use corten_host::families::{Families, Kind};
 /// scrape which brings what the last one brought allocates nothing.
 #[derive(Default)]
 pub(crate) struct Gathered {
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<String, usize, foldhash::fast::RandomState>,
     families: Vec<Gathering>,
     /// All names and values of labels, one after the other.
     text: String,

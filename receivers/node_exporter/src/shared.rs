@@ -17,7 +17,7 @@ pub(crate) struct Sources {
 impl Sources {
     pub(crate) fn new(roots: Roots) -> Self {
         let stat = Inner {
-            file: HostFile::new(roots.proc("stat")),
+            file: HostFile::of_short_lines(roots.proc("stat")),
             stat: Stat::default(),
             scrape: None,
         };

@@ -18,7 +18,7 @@ pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
             config.arp.device_include.as_ref(),
             None,
         ),
-        file: HostFile::new(sources.roots.proc("net/arp")),
+        file: HostFile::of_short_lines(sources.roots.proc("net/arp")),
     })
 }
 

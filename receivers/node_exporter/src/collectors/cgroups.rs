@@ -10,7 +10,7 @@ use crate::shared::Sources;
 
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Cgroups {
-        file: HostFile::new(sources.roots.proc("cgroups")),
+        file: HostFile::of_short_lines(sources.roots.proc("cgroups")),
     })
 }
 

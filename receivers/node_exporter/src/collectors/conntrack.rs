@@ -12,7 +12,7 @@ use crate::shared::Sources;
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Conntrack {
         limits: Attributes::new(sources.roots.proc("sys/net/netfilter")),
-        stat: HostFile::new(sources.roots.proc("net/stat/nf_conntrack")),
+        stat: HostFile::of_short_lines(sources.roots.proc("net/stat/nf_conntrack")),
     })
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
             config.diskstats.device_include.as_ref(),
             Some(constant(EXCLUDED)),
         ),
-        file: HostFile::new(sources.roots.proc("diskstats")),
+        file: HostFile::of_short_lines(sources.roots.proc("diskstats")),
         rotational: DeviceNumbers::new(sources.roots.sys("block"), "queue/rotational"),
         udev: Vec::new(),
         roots: sources.roots.clone(),

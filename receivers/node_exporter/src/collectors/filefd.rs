@@ -10,7 +10,7 @@ use crate::shared::Sources;
 
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Filefd {
-        file: HostFile::new(sources.roots.proc("sys/fs/file-nr")),
+        file: HostFile::of_short_lines(sources.roots.proc("sys/fs/file-nr")),
     })
 }
 

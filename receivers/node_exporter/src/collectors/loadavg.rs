@@ -9,7 +9,7 @@ use crate::shared::Sources;
 
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Loadavg {
-        file: HostFile::new(sources.roots.proc("loadavg")),
+        file: HostFile::of_short_lines(sources.roots.proc("loadavg")),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::shared::Sources;
 
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Meminfo {
-        file: HostFile::new(sources.roots.proc("meminfo")),
+        file: HostFile::of_short_lines(sources.roots.proc("meminfo")),
     })
 }
 

@@ -11,7 +11,7 @@ use crate::remembered::{Name, Remembered};
 use crate::shared::Sources;
 
 pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
-    let file = |name| HostFile::new(sources.roots.proc(name));
+    let file = |name| HostFile::of_short_lines(sources.roots.proc(name));
     Box::new(Netstat {
         wanted: config.netstat.fields.clone(),
         netstat: (file("net/netstat"), Remembered::default()),

@@ -41,7 +41,8 @@ impl Collector for Os {
         let [etc, usr] = &mut self.files;
         let text = match etc.read() {
             Err(error) if error.is_absent() => usr.read()?,
-            _ => etc.read()?,
+            Err(error) => return Err(error),
+            Ok(_) => etc.content(),
         };
         let text = valid(text);
         let variables = parse(&text);

@@ -10,8 +10,8 @@ use crate::shared::Sources;
 
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Sockstat {
-        v4: HostFile::new(sources.roots.proc("net/sockstat")),
-        v6: HostFile::new(sources.roots.proc("net/sockstat6")),
+        v4: HostFile::of_short_lines(sources.roots.proc("net/sockstat")),
+        v6: HostFile::of_short_lines(sources.roots.proc("net/sockstat6")),
         page: float(u64::try_from(rustix::param::page_size()).unwrap_or(4096)),
         name: String::new(),
         help: String::new(),

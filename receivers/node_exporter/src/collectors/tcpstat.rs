@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::shared::Sources;
 
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
-    let file = |name| HostFile::new(sources.roots.proc(name));
+    let file = |name| HostFile::of_short_lines(sources.roots.proc(name));
     Box::new(Tcpstat {
         files: [file("net/tcp"), file("net/tcp6")],
     })

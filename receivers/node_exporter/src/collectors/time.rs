@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use corten_host::HostError;
 use corten_host::clocksource::Clocksources;
-use corten_host::timezone::Offset;
+use corten_host::timezone::LocalZone;
 
 use crate::collector::{Collector, Emit, single};
 use crate::config::Config;
@@ -12,11 +12,13 @@ use crate::shared::Sources;
 
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Time {
+        zone: LocalZone::default(),
         sources: Clocksources::new(&sources.roots),
     })
 }
 
 struct Time {
+    zone: LocalZone,
     sources: Clocksources,
 }
 
@@ -29,15 +31,12 @@ impl Collector for Time {
             emit.gauge("node_time_seconds", "The time, in seconds since 1970."),
             now.as_secs_f64(),
         );
-        let offset = Offset::now();
+        let (abbreviation, seconds) = self.zone.offset();
         let mut family = emit.gauge(
             "node_time_zone_offset_seconds",
             "How far local time is ahead of UTC, in seconds.",
         );
-        family.add(
-            &[("time_zone", &offset.abbreviation)],
-            f64::from(offset.seconds),
-        );
+        family.add(&[("time_zone", &abbreviation)], f64::from(seconds));
         family.end();
         self.sources.read()?;
         let mut family = emit.gauge(

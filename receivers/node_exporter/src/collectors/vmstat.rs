@@ -11,7 +11,7 @@ use crate::shared::Sources;
 pub(crate) fn make(config: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Vmstat {
         fields: config.vmstat.fields.clone(),
-        file: HostFile::new(sources.roots.proc("vmstat")),
+        file: HostFile::of_short_lines(sources.roots.proc("vmstat")),
         names: Remembered::default(),
     })
 }

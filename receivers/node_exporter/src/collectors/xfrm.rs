@@ -10,7 +10,7 @@ use crate::shared::Sources;
 
 pub(crate) fn make(_: &Config, sources: &Sources) -> Box<dyn Collector> {
     Box::new(Xfrm {
-        file: HostFile::new(sources.roots.proc("net/xfrm_stat")),
+        file: HostFile::of_short_lines(sources.roots.proc("net/xfrm_stat")),
     })
 }
 
