@@ -17,13 +17,24 @@ pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// The command that the agent is run under, such as `valgrind --tool=callgrind`: for counts, not for figures.
+const UNDER: &str = "CORTEN_BENCH_UNDER";
+
 /// A running process; killed when dropped.
 pub(crate) struct Process(Child);
 
 impl Process {
     /// The agent with this configuration.
     pub(crate) fn corten(yaml: &str) -> anyhow::Result<Self> {
-        let mut command = Command::new(binary()?);
+        let mut command = match std::env::var(UNDER) {
+            Err(_) => Command::new(binary()?),
+            Ok(under) => {
+                let mut words = under.split_whitespace();
+                let mut command = Command::new(words.next().context("nothing to run it under")?);
+                command.args(words).arg(binary()?);
+                command
+            }
+        };
         command.arg("--config").arg(format!("yaml:{yaml}"));
         Self::start(command)
     }
@@ -78,6 +89,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::env::var_os(UNDER).is_some() {
+            // It has something to write at its end.
+            let pid = rustix::process::Pid::from_child(&self.0);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
+            drop(self.0.wait());
+            return;
+        }
         drop(self.0.kill());
         drop(self.0.wait());
     }
@@ -96,7 +114,7 @@ pub(crate) fn own_cpu() -> f64 {
 
 /// Waits until `port` takes connections.
 pub(crate) fn wait_for_port(port: u16) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         anyhow::ensure!(Instant::now() < deadline, "nobody listens on {port}");
         std::thread::sleep(Duration::from_millis(10));
