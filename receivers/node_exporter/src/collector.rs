@@ -266,3 +266,70 @@ pub(crate) fn collected(collector: &mut dyn Collector) -> Result<Metrics, HostEr
     let metrics = families.finish();
     result.map(|()| metrics)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What reads a text with a line for each metric or device. The others walk folders of devices, whose names take memory.
+    const TEXTS: [&str; 31] = [
+        "arp",
+        "buddyinfo",
+        "cgroups",
+        "conntrack",
+        "cpu",
+        "diskstats",
+        "drbd",
+        "entropy",
+        "filefd",
+        "kernel_hung",
+        "ksmd",
+        "loadavg",
+        "meminfo",
+        "netdev",
+        "netstat",
+        "schedstat",
+        "selinux",
+        "slabinfo",
+        "sockstat",
+        "softirqs",
+        "softnet",
+        "stat",
+        "swap",
+        "tcpstat",
+        "textfile",
+        "time",
+        "timex",
+        "udp_queues",
+        "uname",
+        "vmstat",
+        "xfrm",
+    ];
+
+    #[test]
+    fn in_the_steady_state_no_metric_takes_memory() {
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+        let paths = format!(
+            "path: {{procfs: '{fixtures}/proc', sysfs: '{fixtures}/sys', rootfs: '{fixtures}/root', udev: {{data: '{fixtures}/udev'}}}}"
+        );
+        for name in TEXTS {
+            let config: Config = corten_config::from_str(&format!(
+                "{paths}\ncollectors: {{disable_defaults: true, enable: [{name}]}}"
+            ))
+            .unwrap();
+            let mut scraper = Scraper::new(&config);
+            let request = CollectRequest::all(Duration::from_secs(30));
+            for _ in 0..3 {
+                scraper.scrape(&request);
+            }
+            let mut items = 0;
+            let taken = allocation_counter::measure(|| items = scraper.scrape(&request).items());
+            // The page itself and what it is shared by; opening files that are not the kernel's.
+            assert!(
+                taken.count_total <= 12,
+                "{name}: {} allocations for {items} samples",
+                taken.count_total
+            );
+        }
+    }
+}

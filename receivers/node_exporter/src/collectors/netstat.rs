@@ -34,7 +34,8 @@ type Show<'a> = &'a mut dyn FnMut(&Name, f64);
 fn wanted(wanted: &Regex, protocol: &[u8], field: &[u8]) -> Option<Name> {
     let (protocol, field) = (valid(protocol), valid(field));
     let key = format!("{protocol}_{field}");
-    wanted.is_match(&key).then(|| Name {
+    // A copy takes its memory for matching with it: names are decided about once.
+    wanted.clone().is_match(&key).then(|| Name {
         name: format!("node_netstat_{key}"),
         help: format!("The counter {field} of {protocol}, as the kernel has it."),
     })

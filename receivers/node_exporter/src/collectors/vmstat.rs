@@ -27,7 +27,8 @@ impl Collector for Vmstat {
         for (at, field) in vmstat::parse(self.file.read()?).enumerate() {
             let (field, value) = field?;
             let name = self.names.at(at, field.as_bytes(), || {
-                self.fields.is_match(field).then(|| Name {
+                // A copy takes its memory for matching with it: names are decided about once.
+                self.fields.clone().is_match(field).then(|| Name {
                     name: format!("node_vmstat_{field}"),
                     help: format!("{field} of /proc/vmstat."),
                 })
