@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A request of more bytes is large: it waits for its turn.
 const LARGE: usize = 512 << 10;
-/// How many bytes large requests may have together. What is gained by more of them at once is small, since one core reads
-/// them one after the other anyway; each costs its whole length.
+/// How many bytes large requests may have together, from their arrival until their messages are gone. What is gained by more
+/// of them at once is small, since one core reads and sends them one after the other anyway; each costs its whole length.
 const TOGETHER: usize = 16 << 20;
 /// How long a turn is waited for. Whoever has his may be slow: nobody is kept longer by that.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -127,6 +128,19 @@ impl Reservation {
         }
     }
 
+    /// `message`, which keeps the turn for as long as it is anywhere, past the answer: in a queue, or on its way out. Else
+    /// whoever sends quickly would fill a queue with messages that nobody has the time to send.
+    #[must_use]
+    pub fn keep_turn(&mut self, message: Bytes) -> Bytes {
+        match self.turn.take() {
+            Some(turn) => Bytes::from_owner(InTurn {
+                message,
+                _turn: turn,
+            }),
+            None => message,
+        }
+    }
+
     /// Makes room for at least `bytes` in all. `false` when there is none; what was held stays held.
     #[must_use]
     pub fn grow(&mut self, bytes: usize) -> bool {
@@ -160,6 +174,18 @@ impl Reservation {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+/// A message with its turn.
+struct InTurn {
+    message: Bytes,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for InTurn {
+    fn as_ref(&self) -> &[u8] {
+        &self.message
     }
 }
 
@@ -228,6 +254,31 @@ mod tests {
         fifth.shrink(1 << 20);
         reserve().turn(3 << 20, None).await;
         assert_eq!(began.elapsed(), Duration::from_millis(130));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_keeps_its_turn_until_it_is_gone() {
+        let admission = Admission::new(1 << 30);
+        let mut first = admission.reserve(1).unwrap();
+        first.turn(TOGETHER, None).await;
+        let message = first.keep_turn(Bytes::from_static(b"message"));
+        let copy = message.slice(1..);
+        drop((first, message));
+        assert_eq!(admission.used(), 0);
+        let began = tokio::time::Instant::now();
+        let gone = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert_eq!(&*copy, b"essage");
+            drop(copy);
+        };
+        let mut second = admission.reserve(1).unwrap();
+        tokio::join!(second.turn(TOGETHER, None), gone);
+        assert_eq!(began.elapsed(), Duration::from_millis(20));
+        // A small one has none to keep.
+        let mut small = admission.reserve(1).unwrap();
+        let bytes = Bytes::from_static(b"x");
+        let at = bytes.as_ptr();
+        assert_eq!(small.keep_turn(bytes).as_ptr(), at);
     }
 
     #[tokio::test(start_paused = true)]

@@ -103,7 +103,7 @@ pub async fn read_message(
             return Err(BodyError::NoRoom.into());
         }
     }
-    let message = if encoding == Encoding::Identity {
+    let mut message = if encoding == Encoding::Identity {
         collect(&mut frames, &mut rest, len).await?
     } else {
         let mut decoder = Decoder::new(encoding, limits)?;
@@ -117,7 +117,7 @@ pub async fn read_message(
             }
             rest = frames.next().await?.ok_or_else(cut_off)?;
         }
-        decoder.finish(room)?
+        decoder.finish(room.as_deref_mut())?
     };
     // The client's end of the stream: answering before it would reset the stream.
     if !rest.is_empty() || frames.next().await?.is_some() {
@@ -125,6 +125,9 @@ pub async fn read_message(
             "damaged_frame",
             "more than one message in a unary call",
         ));
+    }
+    if let Some(room) = room {
+        message = room.keep_turn(message);
     }
     Ok(message)
 }

@@ -109,7 +109,9 @@ impl Service {
             let bytes = len.saturating_mul(factor);
             room.turn(bytes, connection.as_ref()).await;
         }
-        body::read_capped(request.body_mut(), compression, &self.limits, Some(room)).await
+        let limits = &self.limits;
+        let body = body::read_capped(request.body_mut(), compression, limits, Some(room)).await?;
+        Ok(room.keep_turn(body))
     }
 
     fn parse(&self, encoding: Encoding, bytes: Bytes) -> Result<Data, (&'static str, String)> {
