@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use corten_config::settings::{Compression, CompressionParams};
 use flate2::write::{GzEncoder, ZlibEncoder};
+use parking_lot::Mutex;
+use zstd::stream::{raw, zio};
 
 /// Compresses requests as the settings say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl Compressor {
             Algorithm::Zstd => {
                 // 0 is zstd's own default.
                 let level = self.level.clamp(0, 22);
-                write_all(zstd::stream::write::Encoder::new(room, level)?, &parts)?.finish()?
+                zstd(level, room, &parts, len)?
             }
             Algorithm::SnappyFramed(_) => write_all(snap::write::FrameEncoder::new(room), &parts)?
                 .into_inner()
@@ -112,6 +114,24 @@ impl Compressor {
             _ => flate2::Compression::default(),
         }
     }
+}
+
+/// Compresses with a context that the last batch has left: making one takes megabytes of memory and clearing them. That
+/// the length is told beforehand lets small batches do with small tables.
+fn zstd(level: i32, room: Vec<u8>, parts: &[Bytes], len: usize) -> io::Result<Vec<u8>> {
+    static LEFT: Mutex<Option<(i32, raw::Encoder<'static>)>> = Mutex::new(None);
+    let left = LEFT.lock().take().filter(|(of, _)| *of == level);
+    let mut context = match left {
+        Some((_, context)) => context,
+        None => raw::Encoder::new(level)?,
+    };
+    context.set_pledged_src_size(u64::try_from(len).ok())?;
+    let mut writer = write_all(zio::Writer::new(room, context), parts)?;
+    writer.finish()?;
+    let (compressed, mut context) = writer.into_inner();
+    raw::Operation::reinit(&mut context)?;
+    *LEFT.lock() = Some((level, context));
+    Ok(compressed)
 }
 
 fn write_all<W: Write>(mut encoder: W, parts: &[Bytes]) -> io::Result<W> {

@@ -1,13 +1,15 @@
 //! Bringing one batch to the sink: encode once, try, wait, try again, split, isolate.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::num::NonZero;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use corten_component::{Batch, BoxError, Closing, GrpcCode, Status, Tasks};
 use corten_config::settings::Retry;
 use corten_pdata::Data;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
@@ -252,6 +254,11 @@ impl<S: Sink> Courier<S> {
         if batch.bytes_len() < HEAVY || !self.sink.compresses() {
             return self.sink.encode(&batch);
         }
+        // A core compresses one batch after the other; each that is begun takes megabytes.
+        static ENCODERS: LazyLock<Semaphore> = LazyLock::new(|| {
+            Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))
+        });
+        let _turn = ENCODERS.acquire().await?;
         let sink = Arc::clone(&self.sink);
         match tokio::task::spawn_blocking(move || sink.encode(&batch)).await {
             Ok(result) => result,

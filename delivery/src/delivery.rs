@@ -12,7 +12,7 @@ use corten_component::{
 use corten_config::settings::{Overflow, Queue, Retry, Sizer, WaitForResult};
 use corten_storage::Directory;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -78,6 +78,7 @@ struct Lane {
     signal: Signal,
     queue: LaneQueue,
     lost: Arc<Lost>,
+    departures: Departures,
     /// Whether its senders run.
     started: AtomicBool,
 }
@@ -85,6 +86,47 @@ struct Lane {
 enum LaneQueue {
     Memory { queue: MemoryQueue, room: Arc<Room> },
     Disk(DiskQueue),
+}
+
+/// KiB that each consumer may have on the way, all of a lane's together: a batch of 8,192 spans takes the room of two or
+/// three, so that ten consumers of such batches do not hold forty megabytes.
+const EACH: u32 = 1600;
+
+/// Lets what is sent leave one after the other, as long as there is room on the way.
+struct Departures {
+    /// Whoever takes the next part waits for its room before another one is taken.
+    next: tokio::sync::Mutex<()>,
+    /// In KiB.
+    room: Arc<Semaphore>,
+    capacity: u32,
+}
+
+impl Departures {
+    fn new(consumers: u32) -> Self {
+        let capacity = consumers.saturating_mul(EACH);
+        let permits = usize::try_from(capacity).unwrap_or(Semaphore::MAX_PERMITS);
+        Self {
+            next: tokio::sync::Mutex::default(),
+            room: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+            capacity,
+        }
+    }
+
+    /// What `take` brings, with its room. What is larger than all of it has it alone.
+    async fn next<T>(
+        &self,
+        take: impl Future<Output = Option<T>>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) -> Option<(T, OwnedSemaphorePermit)> {
+        let _next = self.next.lock().await;
+        let taken = take.await?;
+        let kib = u32::try_from(bytes(&taken) >> 10).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room)
+            .acquire_many_owned(kib.min(self.capacity))
+            .await
+            .ok()?;
+        Some((taken, room))
+    }
 }
 
 impl<S: Sink> Delivery<S> {
@@ -378,6 +420,7 @@ impl<S: Sink> Inner<S> {
             signal,
             queue,
             lost,
+            departures: Departures::new(self.queue.num_consumers.max(1)),
             started: AtomicBool::new(false),
         });
         lanes.push(Arc::clone(&lane));
@@ -451,7 +494,9 @@ impl<S: Sink> Inner<S> {
             for _ in 0..consumers {
                 let (inner, lane) = (Arc::clone(self), Arc::clone(lane));
                 self.spawn(async move {
-                    while let Some(part) = lane.pop(&inner.cx).await {
+                    let pop = || lane.pop(&inner.cx);
+                    let bytes = |part: &Part| part.batch.bytes_len();
+                    while let Some((part, _room)) = lane.departures.next(pop(), bytes).await {
                         inner.send(&lane, Group { parts: vec![part] }).await;
                     }
                 });
@@ -474,11 +519,9 @@ impl<S: Sink> Inner<S> {
             let (inner, lane, receiver) =
                 (Arc::clone(self), Arc::clone(lane), Arc::clone(&receiver));
             self.spawn(async move {
-                loop {
-                    let group = receiver.lock().await.recv().await;
-                    let Some(group) = group else {
-                        break;
-                    };
+                let recv = async || receiver.lock().await.recv().await;
+                let bytes = |group: &Group| group.parts.iter().map(|p| p.batch.bytes_len()).sum();
+                while let Some((group, _room)) = lane.departures.next(recv(), bytes).await {
                     inner.send(&lane, group).await;
                 }
             });
@@ -537,5 +580,32 @@ impl<S> Drop for Ending<'_, S> {
         }
         self.0.courier.dead_letters.lock().take();
         self.0.directory.lock().take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_left_bounds_what_may_leave() {
+        let departures = Departures::new(10);
+        let mut waiting = [9_000_000_usize, 9_000_000, 100, 40_000_000].into_iter();
+        let mut take = async || {
+            let next = departures.next(std::future::ready(waiting.next()), |bytes| *bytes);
+            tokio::time::timeout(Duration::from_secs(1), next).await
+        };
+        let (first, room) = take().await.unwrap().unwrap();
+        assert_eq!(first, 9_000_000);
+        // The second waits for the first; nothing small gets past it.
+        assert!(take().await.is_err());
+        drop(room);
+        let (third, room) = take().await.unwrap().unwrap();
+        assert_eq!(third, 100);
+        drop(room);
+        // One that is larger than all of the room has it alone.
+        let (fourth, _room) = take().await.unwrap().unwrap();
+        assert_eq!(fourth, 40_000_000);
+        assert!(matches!(take().await, Ok(None)));
     }
 }
