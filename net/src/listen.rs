@@ -25,6 +25,7 @@
 
 mod address;
 mod connection;
+mod cors;
 mod guard;
 mod registry;
 mod routes;

@@ -7,14 +7,16 @@ use corten_component::{Context, MissingExtension, ServerAuth};
 use corten_config::settings::HttpServer;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 
+use super::cors::Policy;
 use super::routes::{Handler, text};
 use crate::body::Body;
 
-/// The part of an HTTP server's settings that belongs to every request: `auth` and `response_headers`.
+/// The part of an HTTP server's settings that belongs to every request: `auth`, `response_headers` and `cors`.
 #[derive(Clone)]
 pub struct Guard {
     auth: Option<Arc<dyn ServerAuth>>,
     headers: HeaderMap,
+    pages: Option<Policy>,
 }
 
 impl Guard {
@@ -40,19 +42,26 @@ impl Guard {
         Ok(Self {
             auth: authenticator.map(|id| cx.server_auth(id)).transpose()?,
             headers,
+            pages: settings.cors.as_ref().and_then(Policy::new),
         })
     }
 
-    /// A handler that lets only those through to `handler` who may ask, and answers 401 to all others.
+    /// A handler that lets only those through to `handler` who may ask, and answers 401 to all others. Browsers ask
+    /// beforehand what a page may send, and without credentials.
     #[must_use]
     pub fn wrap(&self, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
-        if self.auth.is_none() && self.headers.is_empty() {
-            return handler;
+        let handler = if self.auth.is_none() && self.headers.is_empty() {
+            handler
+        } else {
+            Arc::new(Guarded {
+                guard: self.clone(),
+                handler,
+            })
+        };
+        match &self.pages {
+            Some(pages) => pages.clone().wrap(handler),
+            None => handler,
         }
-        Arc::new(Guarded {
-            guard: self.clone(),
-            handler,
-        })
     }
 }
 

@@ -18,6 +18,11 @@ pub trait Handler: Send + Sync + 'static {
     /// The answer to one request; [`Peer`](super::Peer) is among its extensions. The future is dropped when the
     /// client goes away.
     async fn handle(&self, request: Request<Body>) -> Response<Body>;
+
+    /// Whether it answers browsers that ask with `OPTIONS` what a page may send, whatever methods its path is for.
+    fn answers_preflights(&self) -> bool {
+        false
+    }
 }
 
 /// A handler made of a function.
@@ -97,6 +102,7 @@ impl Route {
         self.methods.is_empty()
             || self.methods.contains(method)
             || (*method == Method::HEAD && self.methods.contains(&Method::GET))
+            || (*method == Method::OPTIONS && self.handler.answers_preflights())
     }
 }
 

@@ -150,11 +150,6 @@ impl Check for Config {
         if let Some(http) = thrift_http.as_ref() {
             let mut at = at.section("thrift_http");
             http.check(&mut at);
-            if http.cors.is_on() {
-                at.field("cors").error(
-                    "is not served by this receiver; let browsers send OTLP over HTTP to the otlp receiver instead",
-                );
-            }
         }
         for (name, udp) in [
             ("thrift_compact", thrift_compact),

@@ -19,8 +19,7 @@ const TRANSPORT: &str = "http";
 /// How much of a refused request is read and forgotten for the sake of its answer.
 const DISCARD: usize = 64 << 20;
 
-/// One signal's path, behind what lets requests in: [`cors`](crate::cors) and
-/// [`Guard`](corten_net::listen::Guard).
+/// One signal's path, behind what lets requests in: [`Guard`](corten_net::listen::Guard).
 pub(crate) struct Service {
     pub(crate) signal: Signal,
     pub(crate) intake: Arc<Intake>,

@@ -14,14 +14,13 @@
 //! - `config.rs`: the Collector's settings, and one of our own.
 //! - `receiver.rs`: which handler listens where, start and shutdown.
 //! - `intake.rs`: what both protocols share: admission, parsing, counting, handing on.
-//! - `grpc.rs`, `http.rs`: the protocols; `cors.rs`, `metadata.rs` beside them.
+//! - `grpc.rs`, `http.rs`: the protocols; `metadata.rs` beside them.
 //! - `answer.rs`: what goes back, in the sender's encoding.
 //!
 //! Sockets, TLS, framing and decompression are `corten-net`'s; both protocols may listen at one address.
 
 mod answer;
 mod config;
-mod cors;
 mod grpc;
 mod http;
 mod intake;

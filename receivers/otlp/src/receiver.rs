@@ -12,7 +12,6 @@ use corten_net::listen::{Guard, ListenError, Listener, Listeners};
 use http::Method;
 
 use crate::config::{Config, Http, Paths};
-use crate::cors::Policy;
 use crate::intake::Intake;
 use crate::{grpc, http as otlp_http};
 
@@ -77,10 +76,7 @@ fn listen_http(cx: &Context, settings: &Http, intake: &Arc<Intake>) -> Result<Li
             include_metadata: server.include_metadata,
             compression: Arc::clone(&compression),
         };
-        let mut handler = guard.wrap(Arc::new(service));
-        if let Some(policy) = server.cors.as_ref().and_then(Policy::new) {
-            handler = policy.wrap(handler);
-        }
+        let handler = guard.wrap(Arc::new(service));
         // Every method: the handler says in its own words that it wants POST, and answers browsers' questions.
         listener.route(&[], &Paths::normal(path), handler)?;
     }

@@ -51,11 +51,6 @@ impl Default for Own {
 impl Check for Config {
     fn check(&self, at: &mut Checker<'_>) {
         self.server.check(at);
-        if self.server.cors.is_on() {
-            at.field("cors").error(
-                "is not served by this receiver; let browsers send OTLP over HTTP to the otlp receiver instead",
-            );
-        }
         if self.own.max_in_flight_size.get() == 0 {
             at.field("max_in_flight_size").error("must be positive");
         }
@@ -81,10 +76,6 @@ mod tests {
     fn problems_are_named() {
         for (yaml, expected) in [
             ("{max_in_flight_size: 0}", "must be positive"),
-            (
-                "{cors: {allowed_origins: ['*']}}",
-                "is not served by this receiver",
-            ),
             (
                 "{parse_string_tag: true}",
                 "did you mean 'parse_string_tags'?",

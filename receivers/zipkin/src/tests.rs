@@ -203,6 +203,16 @@ impl Running {
     }
 
     async fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        self.request(Method::POST, path, headers, body).await
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         let address = self.receiver.listener.local_addr().unwrap();
         let url = format!("http://{address}{path}").parse().unwrap();
         let headers: HeaderMap = headers
@@ -215,10 +225,7 @@ impl Running {
             })
             .collect();
         let body = Body::full(Bytes::copy_from_slice(body));
-        self.client
-            .send(Method::POST, &url, headers, body)
-            .await
-            .unwrap()
+        self.client.send(method, &url, headers, body).await.unwrap()
     }
 }
 
@@ -250,6 +257,31 @@ async fn spans_are_accepted_when_the_pipeline_has_them() {
     assert_eq!(items, [3, 2]);
     assert_eq!(batches[1].metadata.get("x-scope-orgid").next(), Some("a"));
     running.receiver.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn pages_of_allowed_sites_may_send() {
+    let running = Running::with("cors: {allowed_origins: ['https://*.example.com']}").await;
+    for (origin, allowed) in [
+        ("https://app.example.com", true),
+        ("https://evil.com", false),
+    ] {
+        let question = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "content-type"),
+        ];
+        let answer = running
+            .request(Method::OPTIONS, "/api/v2/spans", &question, b"")
+            .await;
+        assert_eq!(answer.status, 204);
+        let told = |answer: &Response| answer.headers.contains_key("access-control-allow-origin");
+        assert_eq!(told(&answer), allowed, "{origin}");
+        let sent = running
+            .post("/api/v2/spans", &[JSON[0], ("origin", origin)], b"[]")
+            .await;
+        assert_eq!((sent.status, told(&sent)), (202, allowed), "{origin}");
+    }
 }
 
 #[tokio::test]

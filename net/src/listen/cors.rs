@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
-use corten_component::async_trait;
+use async_trait::async_trait;
 use corten_config::settings::Cors;
-use corten_net::body::Body;
-use corten_net::listen::Handler;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
+use super::routes::Handler;
+use crate::body::Body;
+
+/// What a page may send: the methods that Go's library of the same purpose allows when it is told of none.
+const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::HEAD];
+
 /// Which pages may send, ready for use.
-#[derive(Debug)]
-pub(crate) struct Policy {
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
     settings: Cors,
 }
 
 impl Policy {
     /// `None` when no page may.
-    pub(crate) fn new(settings: &Cors) -> Option<Self> {
+    pub(super) fn new(settings: &Cors) -> Option<Self> {
         (!settings.allowed_origins.is_empty()).then(|| Self {
             settings: settings.clone(),
         })
@@ -24,7 +28,7 @@ impl Policy {
 
     /// A handler that answers browsers' questions, and lets pages see what `handler` answers. It has to stand before
     /// whatever asks for credentials: browsers ask without any.
-    pub(crate) fn wrap(self, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
+    pub(super) fn wrap(self, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
         Arc::new(Permitting {
             policy: self,
             handler,
@@ -34,9 +38,8 @@ impl Policy {
     /// The answer to a browser's question whether it may send; `None` when this request is no such question.
     fn preflight(&self, request: &Request<Body>) -> Option<Response<Body>> {
         let headers = request.headers();
-        if request.method() != Method::OPTIONS
-            || !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-        {
+        let method = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+        if request.method() != Method::OPTIONS {
             return None;
         }
         let mut response = Response::new(Body::empty());
@@ -44,20 +47,20 @@ impl Policy {
         let answer = response.headers_mut();
         answer.insert(
             header::VARY,
-            HeaderValue::from_static("Origin, Access-Control-Request-Headers"),
+            HeaderValue::from_static(
+                "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+            ),
         );
         let wanted = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
         let Some(origin) = self.allowed(headers) else {
             return Some(response);
         };
-        if wanted.is_some_and(|wanted| !self.allows_headers(wanted)) {
+        let allows_method = METHODS.iter().any(|known| method == known.as_str());
+        if !allows_method || wanted.is_some_and(|wanted| !self.allows_headers(wanted)) {
             return Some(response);
         }
         answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        answer.insert(
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("POST"),
-        );
+        answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, method.clone());
         answer.insert(
             header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
             HeaderValue::from_static("true"),
@@ -141,6 +144,10 @@ struct Permitting {
 
 #[async_trait]
 impl Handler for Permitting {
+    fn answers_preflights(&self) -> bool {
+        true
+    }
+
     async fn handle(&self, request: Request<Body>) -> Response<Body> {
         if let Some(answer) = self.policy.preflight(&request) {
             return answer;
@@ -182,15 +189,19 @@ mod tests {
         .unwrap()
     }
 
-    fn ask(origin: &str, headers: &str) -> Response<Body> {
+    fn ask_for(method: &str, origin: &str, headers: &str) -> Response<Body> {
         let request = Request::builder()
             .method(Method::OPTIONS)
             .header("origin", origin)
-            .header("access-control-request-method", "POST")
+            .header("access-control-request-method", method)
             .header("access-control-request-headers", headers)
             .body(Body::empty())
             .unwrap();
         policy().preflight(&request).unwrap()
+    }
+
+    fn ask(origin: &str, headers: &str) -> Response<Body> {
+        ask_for("POST", origin, headers)
     }
 
     #[test]
@@ -206,6 +217,10 @@ mod tests {
             "content-type, x-scope-orgid"
         );
         assert_eq!(answer.headers()["access-control-max-age"], "600");
+        let answer = ask_for("GET", "https://app.example.com", "");
+        assert_eq!(answer.headers()["access-control-allow-methods"], "GET");
+        let answer = ask_for("DELETE", "https://app.example.com", "");
+        assert!(!answer.headers().contains_key("access-control-allow-origin"));
     }
 
     #[test]
