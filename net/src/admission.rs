@@ -11,11 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const LARGE: usize = 512 << 10;
 /// How many bytes large requests may have together, from their arrival until their messages are gone. What is gained by more
 /// of them at once is small, since one core reads and sends them one after the other anyway; each costs its whole length.
-const TOGETHER: usize = 16 << 20;
+const TOGETHER: usize = 12 << 20;
 /// How long a turn is waited for. Whoever has his may be slow: nobody is kept longer by that.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(250);
 /// How many requests of one connection may wait with what they have sent unread. HTTP/2 bounds what a connection has unread
-/// as a whole: were that all used up by those that wait, the one whose turn it is could send nothing. A quarter of it
+/// as a whole: were that all used up by those that wait, the one whose turn it is could send nothing. An eighth of it
 /// is one request's.
 const UNREAD: usize = 2;
 
@@ -106,7 +106,7 @@ impl Reservation {
     /// Waits for a moment in which a request of so many bytes is better read: at once, unless it is large and others like it
     /// are under way. They take turns, the first first, and what waits is unread.
     ///
-    /// It is read after a tenth of a second in any case, and at once where too many requests of its `connection` wait already: a
+    /// It is read after a quarter of a second in any case, and at once where too many requests of its `connection` wait already: a
     /// turn saves memory where senders are many and fast, and never costs anybody an answer.
     pub async fn turn(&mut self, bytes: usize, connection: Option<&Connection>) {
         if bytes <= LARGE || self.turn.is_some() {
@@ -232,7 +232,7 @@ mod tests {
         let reserve = || admission.reserve(1).unwrap();
         let began = tokio::time::Instant::now();
         let mut under_way: Vec<Reservation> = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..3 {
             let mut room = reserve();
             room.turn(4 << 20, None).await;
             under_way.push(room);
@@ -240,20 +240,20 @@ mod tests {
         // Small ones never wait, and neither did those.
         reserve().turn(LARGE, None).await;
         assert_eq!(began.elapsed(), Duration::ZERO);
-        let mut fifth = reserve();
+        let mut fourth = reserve();
         let ends = async {
             tokio::time::sleep(Duration::from_millis(30)).await;
             drop(under_way.pop());
         };
-        tokio::join!(fifth.turn(4 << 20, None), ends);
+        tokio::join!(fourth.turn(4 << 20, None), ends);
         assert_eq!(began.elapsed(), Duration::from_millis(30));
         // Nobody ends: it is read all the same.
         reserve().turn(4 << 20, None).await;
-        assert_eq!(began.elapsed(), Duration::from_millis(130));
+        assert_eq!(began.elapsed(), Duration::from_millis(280));
         // What was estimated too high is given back.
-        fifth.shrink(1 << 20);
+        fourth.shrink(1 << 20);
         reserve().turn(3 << 20, None).await;
-        assert_eq!(began.elapsed(), Duration::from_millis(130));
+        assert_eq!(began.elapsed(), Duration::from_millis(280));
     }
 
     #[tokio::test(start_paused = true)]

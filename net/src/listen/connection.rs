@@ -28,8 +28,9 @@ use crate::admission::Connection;
 use crate::body::Body;
 use crate::tls::ServerTls;
 
-/// What a sender may have on its way before it has to wait: a whole message of gRPC's default size fits a connection.
-const STREAM_WINDOW: u32 = 1 << 20;
+/// What a sender may have on its way before it has to wait: a whole message of gRPC's default size fits a connection. What
+/// requests that wait for their turn have sent lies here as well.
+const STREAM_WINDOW: u32 = 512 << 10;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Fewer, larger frames: less work per byte.
 const FRAME: u32 = 256 << 10;
