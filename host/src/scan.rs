@@ -58,7 +58,8 @@ pub fn fraction(text: &[u8]) -> Option<f64> {
         .filter(|value: &f64| value.is_finite())
 }
 
-/// A decimal number of either sign, whole or not, as a metric carries it.
+/// A number of either sign, whole or not, as a metric carries it. Whole numbers may have a base as
+/// in C's source, without the octal ones that only a leading 0 tells.
 #[must_use]
 pub fn value(text: &[u8]) -> Option<f64> {
     let text = text.trim_ascii();
@@ -67,7 +68,7 @@ pub fn value(text: &[u8]) -> Option<f64> {
     }
     match text.strip_prefix(b"-").and_then(number) {
         Some(below_zero) => Some(-float(below_zero)),
-        None => fraction(text),
+        None => fraction(text).or_else(|| c_number(text).map(float)),
     }
 }
 
@@ -156,6 +157,17 @@ pub fn float(value: u64) -> f64 {
     value as f64
 }
 
+/// A count as a whole number; one below zero, and what is none, counts as 0.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast saturates, and NaN is 0"
+)]
+pub fn whole(count: f64) -> u64 {
+    count as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,12 +180,17 @@ mod tests {
             assert_eq!(number(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(only_number(b" 17\n"), Some(17));
+        assert_eq!([whole(-3.0), whole(2.0), whole(f64::NAN)], [0, 2, 0]);
     }
 
     #[test]
     fn values_have_signs_and_points() {
         assert_eq!(value(b" -17\n"), Some(-17.0));
         assert_eq!(value(b"0.25"), Some(0.25));
+        assert_eq!(value(b"1e3"), Some(1000.0));
+        assert_eq!(value(b"0x10"), Some(16.0));
+        assert_eq!(value(b"010"), Some(10.0));
+        assert_eq!(value(b"0x"), None);
         assert_eq!(value(b""), None);
         assert_eq!(value(b"inf"), None);
         assert_eq!(hexadecimal(b"0x10\n"), Some(16));

@@ -1,5 +1,6 @@
 //! Paging: `/proc/swaps` and `/proc/vmstat`.
 
+use corten_host::scan::whole;
 use corten_host::{HostError, HostFile, Roots, float, swaps, vmstat};
 
 use crate::definition::{Definition, Shape};
@@ -81,6 +82,7 @@ impl Scraper for Paging {
         let (mut faults, mut major_faults) = (0, 0);
         for line in vmstat::parse(self.vmstat.read()?) {
             let (name, value) = line?;
+            let value = whole(value);
             match name {
                 "pswpin" => swapped_in = value,
                 "pswpout" => swapped_out = value,

@@ -1,7 +1,7 @@
 //! Free memory by size: `/proc/buddyinfo`.
 
 use corten_host::families::Kind::Gauge;
-use corten_host::scan::{fields, float, lines, number, valid};
+use corten_host::scan::{fields, lines, valid, value};
 use corten_host::{HostError, HostFile};
 
 use crate::collector::{Collector, Emit};
@@ -35,7 +35,7 @@ impl Collector for Buddyinfo {
             };
             let (node, zone) = (valid(node.strip_suffix(b",").unwrap_or(node)), valid(zone));
             for (size, word) in words.enumerate() {
-                let blocks = number(word).ok_or_else(wrong)?;
+                let blocks = value(word).ok_or_else(wrong)?;
                 emit.put(
                     Gauge,
                     "node_buddyinfo_blocks",
@@ -45,7 +45,7 @@ impl Collector for Buddyinfo {
                         ("size", shown.format(size)),
                         ("zone", &zone),
                     ],
-                    float(blocks),
+                    blocks,
                 );
             }
         }

@@ -1,7 +1,7 @@
 //! Control groups by controller: `/proc/cgroups`.
 
 use corten_host::families::Kind::Gauge;
-use corten_host::scan::{fields, float, lines, number, valid};
+use corten_host::scan::{fields, lines, valid, value};
 use corten_host::{HostError, HostFile};
 
 use crate::collector::{Collector, Emit};
@@ -27,7 +27,7 @@ impl Collector for Cgroups {
                 || HostError::malformed("cgroups", at, "a controller and three numbers", line);
             let mut words = fields(line);
             let name = valid(words.next().ok_or_else(wrong)?);
-            let mut next = || words.next().and_then(number).ok_or_else(wrong);
+            let mut next = || words.next().and_then(value).ok_or_else(wrong);
             let (_, groups, enabled) = (next()?, next()?, next()?);
             let labels = [("subsys_name", &*name)];
             emit.put(
@@ -35,14 +35,14 @@ impl Collector for Cgroups {
                 "node_cgroups_cgroups",
                 "Groups of each controller.",
                 &labels,
-                float(groups),
+                groups,
             );
             emit.put(
                 Gauge,
                 "node_cgroups_enabled",
                 "Whether each controller is on.",
                 &labels,
-                float(enabled),
+                enabled,
             );
         }
         Ok(())

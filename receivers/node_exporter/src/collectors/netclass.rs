@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use corten_config::types::Regex;
 use corten_host::families::Kind::{self, Counter, Gauge};
 use corten_host::links::{self, Link};
-use corten_host::scan::{float, hexadecimal, valid, value};
+use corten_host::scan::{c_number, float, valid};
 use corten_host::{Attributes, HostError, is_sysfs};
 
 use crate::collector::{Collector, Emit};
@@ -219,14 +219,17 @@ const NUMBERS: [(&str, Kind, &str, &str); 16] = [
     ),
 ];
 
-/// A number as sysfs writes it: decimal, or hexadecimal after `0x`.
-fn either(text: &[u8]) -> Option<f64> {
+/// A whole number as C's source has it, of either sign. As node_exporter does, anything else counts
+/// as 0: one odd file of one interface does not take the others' metrics with it.
+fn lenient(text: &[u8]) -> f64 {
     let text = text.trim_ascii();
-    if text.starts_with(b"0x") {
-        hexadecimal(text).map(float)
-    } else {
-        value(text)
-    }
+    let (sign, digits) = match text.strip_prefix(b"-") {
+        Some(digits) => (-1.0, digits),
+        None => (1.0, text.strip_prefix(b"+").unwrap_or(text)),
+    };
+    c_number(digits)
+        .filter(|number| i64::try_from(*number).is_ok())
+        .map_or(0.0, |number| sign * float(number))
 }
 
 impl Netclass {
@@ -274,7 +277,7 @@ impl Netclass {
             return true;
         }
         let index = f64::from(told.index);
-        let same = matches!(self.read(device, "ifindex"), Ok(Some(read)) if read == index);
+        let same = self.read(device, "ifindex") == Some(index);
         if let Some(told) = self.told.get_mut(device) {
             told.same = same;
         }
@@ -296,31 +299,28 @@ impl Netclass {
             .unwrap_or_default()
     }
 
-    fn number(&mut self, device: &str, file: &str, told: bool) -> Result<Option<f64>, HostError> {
+    fn number(&mut self, device: &str, file: &str, told: bool) -> Option<f64> {
         if told && let Some(told) = self.told.get(device) {
             if let Some(index) = TOLD.iter().position(|known| *known == file) {
-                return Ok(told.numbers.get(index).copied().flatten());
+                return told.numbers.get(index).copied().flatten();
             }
             if let Some(index) = LASTING.iter().position(|known| *known == file) {
                 if let Some(Some(read)) = told.lasting.get(index) {
-                    return Ok(*read);
+                    return *read;
                 }
-                let read = self.read(device, file)?;
+                let read = self.read(device, file);
                 let told = self.told.get_mut(device);
                 if let Some(place) = told.and_then(|told| told.lasting.get_mut(index)) {
                     *place = Some(read);
                 }
-                return Ok(read);
+                return read;
             }
         }
         self.read(device, file)
     }
 
-    fn read(&mut self, device: &str, file: &str) -> Result<Option<f64>, HostError> {
-        match self.bytes(device, file).map(either) {
-            Some(None) => Err(self.net.no_number(&self.path)),
-            found => Ok(found.flatten()),
-        }
+    fn read(&mut self, device: &str, file: &str) -> Option<f64> {
+        self.bytes(device, file).map(lenient)
     }
 }
 
@@ -340,14 +340,14 @@ impl Collector for Netclass {
             let labels = [("device", device.as_str())];
             let mut flags = None;
             for (file, kind, name, help) in NUMBERS {
-                if let Some(number) = self.number(device, file, told)? {
+                if let Some(number) = self.number(device, file, told) {
                     emit.put(kind, name, help, &labels, number);
                     if file == "flags" {
                         flags = Some(number);
                     }
                 }
             }
-            if let Some(megabits) = self.number(device, "speed", told)?
+            if let Some(megabits) = self.number(device, "speed", told)
                 && (megabits >= 0.0 || !self.ignore_invalid_speed)
             {
                 emit.put(
@@ -411,6 +411,22 @@ impl Collector for Netclass {
 mod tests {
     use super::*;
     use crate::collector::shown;
+
+    #[test]
+    fn odd_numbers_count_as_zero() {
+        for (text, number) in [
+            ("1500\n", 1500.0),
+            ("0x1003\n", 4099.0),
+            ("010", 8.0),
+            ("-1\n", -1.0),
+            ("", 0.0),
+            ("1.5", 0.0),
+            ("many", 0.0),
+            ("9223372036854775808", 0.0),
+        ] {
+            assert_eq!(lenient(text.as_bytes()), number, "{text:?}");
+        }
+    }
 
     /// Netlink says what the files say, for every interface of this machine.
     #[test]

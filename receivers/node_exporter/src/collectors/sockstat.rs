@@ -1,7 +1,7 @@
 //! Sockets in use: `/proc/net/sockstat` and `sockstat6`.
 
 use corten_host::families::Kind::Gauge;
-use corten_host::scan::{cut, fields, float, lines, number, valid};
+use corten_host::scan::{cut, fields, float, lines, valid, value};
 use corten_host::{HostError, HostFile};
 
 use crate::collector::{Collector, Emit};
@@ -99,8 +99,8 @@ fn parse(file: &'static str, text: &[u8], show: Show<'_>) -> Result<(), HostErro
         let (protocol, pairs) = cut(line, b':').ok_or_else(wrong)?;
         let mut pairs = fields(pairs);
         while let Some(key) = pairs.next() {
-            let value = pairs.next().and_then(number).ok_or_else(wrong)?;
-            show(protocol, key, float(value));
+            let value = pairs.next().and_then(value).ok_or_else(wrong)?;
+            show(protocol, key, value);
         }
     }
     Ok(())

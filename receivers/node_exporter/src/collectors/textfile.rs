@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use corten_exposition::text::{self, Line, Sample};
 use corten_host::families::Kind;
+use corten_host::scan::whole;
 use corten_host::{Buffer, HostError};
 
 use crate::collector::{Collector, Emit};
@@ -303,16 +304,6 @@ impl Point {
         let bounds = parts.into_iter().map(|(bound, _)| bound).collect();
         (count, bounds, counts)
     }
-}
-
-/// A count as a whole number; what is none counts as 0.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts are whole and positive; anything else is cut to what fits"
-)]
-fn whole(count: f64) -> u64 {
-    count as u64
 }
 
 /// The families of a file. Samples with a time are refused: what is written rarely would be stale.

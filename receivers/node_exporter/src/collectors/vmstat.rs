@@ -1,7 +1,7 @@
 //! What the memory management has done: `/proc/vmstat`.
 
 use corten_config::types::Regex;
-use corten_host::{HostError, HostFile, float, vmstat};
+use corten_host::{HostError, HostFile, vmstat};
 
 use crate::collector::{Collector, Emit, single};
 use crate::config::Config;
@@ -34,7 +34,7 @@ impl Collector for Vmstat {
                 })
             });
             if let Some(name) = name {
-                single(emit.untyped(&name.name, &name.help), float(value));
+                single(emit.untyped(&name.name, &name.help), value);
             }
         }
         Ok(())
