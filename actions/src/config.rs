@@ -86,7 +86,7 @@ impl Action {
     pub fn check(&self, at: &mut Checker<'_>) {
         let pattern = self.pattern.as_deref().map(Regex::new);
         if let Some(Err(error)) = &pattern {
-            at.field("pattern").error(error);
+            at.section("pattern").error(error);
         }
         let by_pattern = matches!(self.action, Verb::Delete | Verb::Hash) && pattern.is_some();
         if self.key.is_empty() && !by_pattern {

@@ -186,9 +186,9 @@ impl Choice {
         }
         if self.match_type == MatchType::Regexp {
             for (name, texts) in self.texts() {
-                for text in texts {
+                for (index, text) in texts.iter().enumerate() {
                     if let Err(error) = Regex::new(text) {
-                        at.field(name).error(error);
+                        at.item(name, index).error(error);
                     }
                 }
             }
