@@ -13,7 +13,9 @@
 pub mod auth;
 mod encoding;
 mod events;
+mod farewell;
 pub mod settings;
 
 pub use encoding::{Encoding, UnknownEncoding};
 pub use events::{Events, Seldom};
+pub use farewell::let_go;

@@ -78,13 +78,14 @@ impl Connection {
                 false => Some(made),
             }
         };
-        let_go(old).await;
+        corten_kafka::let_go(old).await;
     }
 
-    /// Lets the producer go; its threads end. What it still holds was told as not delivered.
+    /// Lets the producer go; its threads end.
     pub(crate) async fn close(&self) {
         let producer = self.producer.write().take();
-        let_go(producer).await;
+        // What it still holds was told as not delivered.
+        corten_kafka::let_go(producer).await;
     }
 
     fn explain(&self, text: &str) -> String {
@@ -92,13 +93,6 @@ impl Connection {
             Some(why) => format!("{}: {text} ({why})", self.address),
             None => format!("{}: {text}", self.address),
         }
-    }
-}
-
-/// A producer's end waits for its threads.
-async fn let_go(producer: Option<FutureProducer<Events>>) {
-    if let Err(error) = tokio::task::spawn_blocking(move || drop(producer)).await {
-        tracing::debug!(%error, "a producer did not close");
     }
 }
 

@@ -27,9 +27,6 @@ use crate::progress::Place;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How long what is under way may take at the end.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long to wait until the group has been left. librdkafka goes on with it: to commit it waits for a broker for as
-/// long as a session lasts.
-const LEAVE: Duration = Duration::from_secs(5);
 /// How long after an error that ends a consumer the next one begins.
 const AGAIN: Duration = Duration::from_secs(5);
 /// What a message under way takes beside its bytes.
@@ -399,10 +396,9 @@ fn headers(message: &BorrowedMessage<'_>) -> Headers {
     text.collect()
 }
 
-/// Leaves the group. That waits for brokers and callbacks, so it is done on a thread where blocking is allowed.
+/// Leaves the group.
 async fn close(client: Client) {
-    let closing = tokio::task::spawn_blocking(move || drop(client));
-    if tokio::time::timeout(LEAVE, closing).await.is_err() {
+    if !corten_kafka::let_go(client).await {
         tracing::info!(
             "no broker has heard yet that a Kafka consumer leaves; what it did not commit is read again"
         );
