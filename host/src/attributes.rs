@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::folder::HostFolder;
 use crate::scan::{valid, value};
 use crate::{Buffer, HostError, HostFile};
 
@@ -18,6 +19,7 @@ const MOST_KEPT: usize = 160;
 pub struct Attributes {
     folder: PathBuf,
     kept: HashMap<String, (HostFile, bool)>,
+    folders: HashMap<String, (HostFolder, bool)>,
     buffer: Buffer,
 }
 
@@ -28,6 +30,7 @@ impl Attributes {
         Self {
             folder,
             kept: HashMap::new(),
+            folders: HashMap::new(),
             buffer: Buffer::default(),
         }
     }
@@ -43,18 +46,25 @@ impl Attributes {
     /// # Errors
     ///
     /// It cannot be read.
-    pub fn names(&self, relative: &str) -> Result<Vec<String>, HostError> {
-        let path = self.folder.join(relative);
-        let entries = std::fs::read_dir(&path).map_err(|source| HostError::read(&path, source))?;
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|source| HostError::read(&path, source))?;
-            if let Ok(name) = entry.file_name().into_string() {
-                names.push(name);
-            }
+    pub fn names(&mut self, relative: &str) -> Result<Vec<String>, HostError> {
+        if let Some((folder, used)) = self.folders.get_mut(relative) {
+            *used = true;
+            return folder.names();
         }
-        names.sort_unstable();
-        Ok(names)
+        let path = match relative {
+            "" => self.folder.clone(),
+            _ => self.folder.join(relative),
+        };
+        let mut folder = HostFolder::new(path);
+        let names = folder.names();
+        if relative.is_empty() || (folder.is_kept() && self.kept() < MOST_KEPT) {
+            self.folders.insert(relative.to_owned(), (folder, true));
+        }
+        names
+    }
+
+    fn kept(&self) -> usize {
+        self.kept.len() + self.folders.len()
     }
 
     /// Whether there is something under this path.
@@ -76,9 +86,9 @@ impl Attributes {
     /// It cannot be read.
     pub fn bytes(&mut self, relative: &str) -> Result<&[u8], HostError> {
         // Looked up twice: a borrow that is returned from one branch would last through the other.
-        if self.kept.contains_key(relative) || self.kept.len() < MOST_KEPT {
+        if self.kept.contains_key(relative) || self.kept() < MOST_KEPT {
             if !self.kept.contains_key(relative) {
-                let file = HostFile::new(self.folder.join(relative));
+                let file = HostFile::of_short_lines(self.folder.join(relative));
                 self.kept.insert(relative.to_owned(), (file, true));
             }
             let Some((file, used)) = self.kept.get_mut(relative) else {
@@ -146,9 +156,11 @@ impl Attributes {
         )
     }
 
-    /// Closes the files that nobody asked for since the last call.
+    /// Closes the files and folders that nobody asked for since the last call.
     pub fn forget_unused(&mut self) {
         self.kept
+            .retain(|_, (_, used)| std::mem::replace(used, false));
+        self.folders
             .retain(|_, (_, used)| std::mem::replace(used, false));
     }
 }
@@ -175,6 +187,6 @@ mod tests {
         assert_eq!(attributes.text_or_empty("a/size"), "x");
         attributes.forget_unused();
         attributes.forget_unused();
-        assert!(attributes.kept.is_empty());
+        assert!(attributes.kept.is_empty() && attributes.folders.is_empty());
     }
 }

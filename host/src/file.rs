@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -180,6 +181,11 @@ fn magic(found: rustix::fs::StatFs) -> u64 {
 #[must_use]
 pub fn is_sysfs(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| magic(found) == SYSFS)
+}
+
+/// The same for what was opened.
+pub(crate) fn is_in_sysfs(opened: &impl AsFd) -> bool {
+    rustix::fs::fstatfs(opened).is_ok_and(|found| magic(found) == SYSFS)
 }
 
 /// Whether the content has changed since the last question; also where that cannot be told.

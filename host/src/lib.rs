@@ -31,6 +31,7 @@ mod error;
 pub mod families;
 mod file;
 pub mod filesystems;
+mod folder;
 pub mod generic_netlink;
 pub mod link_modes;
 pub mod links;

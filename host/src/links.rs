@@ -109,14 +109,28 @@ impl Link<'_> {
     }
 }
 
+/// A request for all interfaces: the head is one of an interface, zeros for all of them. What is told beside is a third less
+/// work for the kernel without the counters of IPv6 and of virtual functions (`IFLA_EXT_MASK`: `RTEXT_FILTER_SKIP_STATS`).
+fn request() -> [u8; 24] {
+    const IFLA_EXT_MASK: u16 = 29;
+    const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
+    let mut request = [0; 24];
+    let (_, attribute) = request.split_at_mut(16);
+    let (length, rest) = attribute.split_at_mut(2);
+    let (kind, mask) = rest.split_at_mut(2);
+    length.copy_from_slice(&8u16.to_ne_bytes());
+    kind.copy_from_slice(&IFLA_EXT_MASK.to_ne_bytes());
+    mask.copy_from_slice(&RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+    request
+}
+
 /// Shows all interfaces of the reader's network.
 ///
 /// # Errors
 ///
 /// The kernel refuses.
 pub fn each(show: &mut dyn FnMut(&Link<'_>)) -> Result<(), HostError> {
-    // The head is one of an interface: zeros for all of them.
-    dump(LINKS, &[0; 16], &mut |message| {
+    dump(LINKS, &request(), &mut |message| {
         if let Some(link) = parse(message) {
             show(&link);
         }
@@ -256,6 +270,21 @@ mod tests {
         bytes.extend_from_slice(content);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes
+    }
+
+    #[test]
+    fn less_is_told_than_for_a_plain_request() {
+        let (mut plain, mut asked) = (0, 0);
+        dump(LINKS, &[0; 16], &mut |message| plain += message.len()).unwrap();
+        dump(LINKS, &request(), &mut |message| asked += message.len()).unwrap();
+        assert!(asked < plain, "{asked} of {plain} bytes");
+        let mut names = Vec::new();
+        each(&mut |link| {
+            assert!(link.statistics[0].is_some());
+            names.push(link.name.to_string());
+        })
+        .unwrap();
+        assert!(names.contains(&"lo".to_owned()), "{names:?}");
     }
 
     #[test]
