@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::HostError;
+use crate::anchor::open_file;
 
 /// Enough for most files in one read.
 const FIRST: usize = 4096;
@@ -159,11 +160,11 @@ enum Owner {
 const SYSFS: u64 = 0x6265_6572;
 
 impl Owner {
-    fn of(file: &File) -> Self {
+    fn of(opened: &impl AsFd) -> Self {
         const PROC: u64 = 0x9fa0;
         const CGROUP: u64 = 0x0027_e0eb;
         const CGROUP2: u64 = 0x6367_7270;
-        match rustix::fs::fstatfs(file).map(magic) {
+        match rustix::fs::fstatfs(opened).map(magic) {
             Ok(SYSFS) => Self::Sysfs,
             Ok(PROC | CGROUP | CGROUP2) => Self::Kernel,
             _ => Self::Anybody,
@@ -185,7 +186,12 @@ pub fn is_sysfs(path: &Path) -> bool {
 
 /// The same for what was opened.
 pub(crate) fn is_in_sysfs(opened: &impl AsFd) -> bool {
-    rustix::fs::fstatfs(opened).is_ok_and(|found| magic(found) == SYSFS)
+    Owner::of(opened) == Owner::Sysfs
+}
+
+/// Whether what was opened is in one of the kernel's own file systems.
+pub(crate) fn is_of_kernel(opened: &impl AsFd) -> bool {
+    Owner::of(opened) != Owner::Anybody
 }
 
 /// Whether the content has changed since the last question; also where that cannot be told.
@@ -305,7 +311,7 @@ impl HostFile {
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        let file = File::open(&self.path)?;
+        let file = open_file(&self.path)?;
         let owner = *self.owner.get_or_insert_with(|| Owner::of(&file));
         let read = |offset, rest: &mut [u8]| file.read_at(rest, offset);
         let filled = self.buffer.fill(self.end(), read);

@@ -1,14 +1,16 @@
 //! Listing the same small folders again and again at little cost.
 
 use std::ffi::CStr;
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, fstat, open, seek, stat};
+use rustix::fs::{OFlags, RawDir, SeekFrom, fstat, seek, stat};
 use rustix::io::Errno;
 
 use crate::HostError;
+use crate::anchor::open;
 use crate::file::is_in_sysfs;
 
 /// Room for what the kernel tells of a folder in one go; any name has its place in it.
@@ -51,12 +53,11 @@ impl HostFolder {
             }
         }
         self.open_and_list()
-            .map_err(|error| HostError::read(&self.path, error.into()))
+            .map_err(|error| HostError::read(&self.path, error))
     }
 
-    fn open_and_list(&mut self) -> Result<Vec<String>, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let descriptor = open(&self.path, flags, Mode::empty())?;
+    fn open_and_list(&mut self) -> io::Result<Vec<String>> {
+        let descriptor = open(&self.path, OFlags::DIRECTORY)?;
         let names = names_through(&descriptor)?;
         if is_in_sysfs(&descriptor) {
             let inode = fstat(&descriptor)?.st_ino;

@@ -20,6 +20,7 @@
 //! # Ok::<(), corten_host::HostError>(())
 //! ```
 
+mod anchor;
 mod attributes;
 pub mod cgroup;
 pub mod clocksource;

@@ -1,0 +1,100 @@
+//! Opening below the kernel's own folders without walking there from the root.
+//!
+//! Much of what a collection looks for is not there (no RAID, no Infiniband, no NFS), and most of the cost of being told so is the
+//! way to it. The folders here exist for as long as the kernel runs, so their descriptors are kept by the process once.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::retry_on_intr;
+
+use crate::file::is_of_kernel;
+
+/// Longer ones before those that they begin with. `/proc/net` is a link to the process's own.
+const FOLDERS: [&str; 5] = [
+    "/proc/net/",
+    "/proc/",
+    "/sys/class/",
+    "/sys/devices/system/",
+    "/sys/fs/",
+];
+
+/// Opens what is at `path` to be read; `flags` beside that.
+pub(crate) fn open(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    static KEPT: OnceLock<[Option<OwnedFd>; FOLDERS.len()]> = OnceLock::new();
+    let kept = KEPT.get_or_init(|| FOLDERS.map(folder));
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+    let bytes = path.as_os_str().as_bytes();
+    let below = FOLDERS.iter().zip(kept).find_map(|(folder, kept)| {
+        let rest = bytes.strip_prefix(folder.as_bytes())?;
+        // An absolute path would lead away from the descriptor, and an empty one is none.
+        let rest = Some(rest).filter(|rest| rest.first().is_some_and(|byte| *byte != b'/'))?;
+        Some((kept.as_ref()?, rest))
+    });
+    let opened = retry_on_intr(|| match below {
+        Some((folder, rest)) => openat(folder, rest, flags, Mode::empty()),
+        None => openat(CWD, path, flags, Mode::empty()),
+    });
+    Ok(opened?)
+}
+
+/// The same for a file.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    open(path, OFlags::empty()).map(File::from)
+}
+
+fn folder(path: &str) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat(CWD, path, flags, Mode::empty()).ok()?;
+    is_of_kernel(&opened).then_some(opened)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_is_found_as_from_the_root() {
+        let inode = |opened: &OwnedFd| rustix::fs::fstat(opened).unwrap().st_ino;
+        for path in [
+            "/proc/stat",
+            "/proc//stat",
+            "/proc/self/stat",
+            "/proc/net/../stat",
+            "/sys/class/net",
+            "/sys/class/net/",
+            "/sys/class/net/lo/mtu",
+            "/sys/devices/system/cpu/online",
+            "/sys/fs/",
+            "/sys/class",
+            "/etc/passwd",
+            "relative/../src/lib.rs",
+        ] {
+            let path = Path::new(path);
+            match (open(path, OFlags::empty()), File::open(path)) {
+                (Ok(here), Ok(there)) => {
+                    assert_eq!(inode(&here), inode(&there.into()), "{}", path.display());
+                }
+                (here, there) => assert_eq!(
+                    here.unwrap_err().raw_os_error(),
+                    there.unwrap_err().raw_os_error(),
+                    "{}",
+                    path.display()
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_absent_is_told_as_such() {
+        for path in ["/proc/net/none", "/proc/none", "/sys/class/none/", "/none"] {
+            let error = open_file(Path::new(path)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{path}");
+        }
+    }
+}
