@@ -49,17 +49,11 @@ impl Process {
         Ok(Self(child))
     }
 
-    /// User and system time so far, in seconds.
+    /// User and system time so far, in seconds, to the nanosecond: `/proc/<pid>/stat` counts in hundredths.
     pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        let (_, fields) = stat.rsplit_once(") ").context("no stat")?;
-        let mut fields = fields.split(' ').skip(11);
-        let mut ticks =
-            || -> anyhow::Result<f64> { Ok(fields.next().context("no stat")?.parse::<f64>()?) };
-        let total = ticks()? + ticks()?;
-        #[expect(clippy::cast_precision_loss, reason = "ticks per second are 100 or so")]
-        let per_second = rustix::param::clock_ticks_per_second() as f64;
-        Ok(total / per_second)
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id())?);
+        let now = nix::time::clock_getcpuclockid(pid)?.now()?;
+        Ok(Duration::from(now).as_secs_f64())
     }
 
     /// Peak resident memory in MiB.

@@ -72,8 +72,7 @@ const COLLECTORS: [&str; 44] = [
 ];
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let (mut ours, mut theirs, mut peaks) = (vec![], vec![], vec![]);
-    let mut samples = (0, 0);
+    let (mut ours, mut theirs) = (Runs::default(), Runs::default());
     for _ in 0..args.runs {
         let port = free_port()?;
         let agent = Process::corten(&format!(
@@ -84,10 +83,8 @@ service: {{pipelines: {{metrics: {{receivers: [node_exporter], exporters: [prome
 ",
             COLLECTORS.join(", ")
         ))?;
-        let (cpu, count) = measure(&agent, port, args.scrapes)?;
-        ours.push(cpu);
-        samples.0 = count;
-        peaks.push(agent.peak_mib()?);
+        ours.add(&agent, port, args.scrapes)?;
+        drop(agent);
         let port = free_port()?;
         let mut command = Command::new(&args.peer);
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
@@ -99,42 +96,74 @@ service: {{pipelines: {{metrics: {{receivers: [node_exporter], exporters: [prome
         }
         command.stderr(std::process::Stdio::null());
         let peer = Process::start(command).context("run ./scripts/peers first")?;
-        let (cpu, count) = measure(&peer, port, args.scrapes)?;
-        theirs.push(cpu);
-        samples.1 = count;
+        theirs.add(&peer, port, args.scrapes)?;
     }
-    let (ours, theirs) = (median(ours), median(theirs));
     println!(
         "scrape: the collectors that both run by default, {} scrapes a run, medians of {} runs",
         args.scrapes, args.runs
     );
-    println!(
-        "  corten         {:6.2} ms CPU a scrape  {} samples  {:.1} MiB peak",
-        ours * 1e3,
-        samples.0,
-        median(peaks)
-    );
-    println!(
-        "  node_exporter  {:6.2} ms CPU a scrape  {} samples",
-        theirs * 1e3,
-        samples.1
-    );
-    println!("  ratio          {:.1}", theirs / ours);
+    let shown = |name: &str, runs: &Runs| -> [f64; 4] {
+        let [cpu, wall, resident, peak] = runs.medians();
+        println!(
+            "  {name:<14} {:6.3} ms CPU a scrape  {:6.3} ms until it is there  {resident:5.1} MiB resident, {peak:.1} at most  {} samples",
+            cpu * 1e3,
+            wall * 1e3,
+            runs.samples
+        );
+        [cpu, wall, resident, peak]
+    };
+    let ours = shown("corten", &ours);
+    let theirs = shown("node_exporter", &theirs);
+    let ratios: Vec<f64> = ours
+        .iter()
+        .zip(theirs)
+        .map(|(our, their)| our / their)
+        .collect();
+    if let [cpu, wall, resident, peak] = ratios[..] {
+        println!(
+            "  ratio          {cpu:6.3}                  {wall:6.3}                        {resident:5.2}               {peak:.2}"
+        );
+    }
     Ok(())
 }
 
-/// CPU seconds a scrape, and samples of the last one.
-fn measure(process: &Process, port: u16, scrapes: u32) -> anyhow::Result<(f64, usize)> {
-    wait_for_port(port)?;
-    let mut samples = 0;
-    for _ in 0..10 {
-        samples = scrape(port)?;
+/// What was measured of one program, run by run.
+#[derive(Default)]
+struct Runs {
+    /// CPU seconds a scrape.
+    cpu: Vec<f64>,
+    /// Seconds from asking to having a scrape.
+    wall: Vec<f64>,
+    /// Resident memory after the last scrape, MiB.
+    resident: Vec<f64>,
+    /// The most that it was, MiB.
+    peak: Vec<f64>,
+    /// Samples of the last scrape.
+    samples: usize,
+}
+
+impl Runs {
+    fn add(&mut self, process: &Process, port: u16, scrapes: u32) -> anyhow::Result<()> {
+        wait_for_port(port)?;
+        for _ in 0..10 {
+            scrape(port)?;
+        }
+        let begun = process.cpu()?;
+        let clock = Instant::now();
+        for _ in 0..scrapes {
+            self.samples = scrape(port)?;
+        }
+        self.wall
+            .push(clock.elapsed().as_secs_f64() / f64::from(scrapes));
+        self.cpu.push((process.cpu()? - begun) / f64::from(scrapes));
+        self.resident.push(process.resident_mib()?);
+        self.peak.push(process.peak_mib()?);
+        Ok(())
     }
-    let begun = process.cpu()?;
-    for _ in 0..scrapes {
-        scrape(port)?;
+
+    fn medians(&self) -> [f64; 4] {
+        [&self.cpu, &self.wall, &self.resident, &self.peak].map(|all| median(all.clone()))
     }
-    Ok(((process.cpu()? - begun) / f64::from(scrapes), samples))
 }
 
 fn scrape(port: u16) -> anyhow::Result<usize> {
