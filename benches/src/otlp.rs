@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Connections, with two requests in flight on each.
     #[arg(long, default_value_t = 8)]
     connections: usize,
+    /// Compression of what comes in: none, gzip, zstd.
+    #[arg(long, default_value = "none")]
+    sent: String,
     /// Compression of what goes out: none, gzip, zstd.
     #[arg(long, default_value = "none")]
     compression: String,
@@ -41,6 +44,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let message = message(args.request);
     let bytes = message.len() / args.request;
+    let sent = compressed(&message, &args.sent)?;
     let requests = args.spans / args.request;
     let (mut agents, mut peaks, mut clocks) = (vec![], vec![], vec![]);
     let (mut echoes, mut floors, mut single) = (vec![], vec![], vec![]);
@@ -84,7 +88,7 @@ service: {{{extensions}pipelines: {{traces: {{receivers: [otlp], processors: [ba
         wait_for_port(port)?;
         let begun = process.cpu()?;
         let clock = Instant::now();
-        send(port, &message, requests, args.connections)?;
+        send(port, &sent, requests, args.connections)?;
         let wanted = (requests * args.request) as u64;
         let deadline = Instant::now() + Duration::from_secs(60);
         while args.compression == "none" && counts.items.load(Ordering::Relaxed) < wanted {
@@ -103,9 +107,10 @@ service: {{{extensions}pipelines: {{traces: {{receivers: [otlp], processors: [ba
     let spans = (requests * args.request) as f64;
     let agent = median(agents);
     println!(
-        "otlp: {spans} spans of {bytes} B, {} a request, {} connections, compression {}, queue {}, medians of {} runs",
+        "otlp: {spans} spans of {bytes} B, {} a request, {} connections, compression in {}, out {}, queue {}, medians of {} runs",
         args.request,
         args.connections,
+        args.sent,
         args.compression,
         if args.disk { "on disk" } else { "in memory" },
         args.runs
@@ -203,6 +208,27 @@ pub(crate) fn message(spans: usize) -> Bytes {
     framed.freeze()
 }
 
+/// The same as a sender that compresses sends it.
+fn compressed(message: &Bytes, encoding: &str) -> anyhow::Result<Bytes> {
+    let plain = message.get(5..).context("no message")?;
+    let packed = match encoding {
+        "none" => return Ok(message.clone()),
+        "gzip" => {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            std::io::Write::write_all(&mut encoder, plain)?;
+            encoder.finish()?
+        }
+        "zstd" => zstd::encode_all(plain, 0)?,
+        other => anyhow::bail!("{other:?} is neither none nor gzip nor zstd"),
+    };
+    let mut framed = BytesMut::with_capacity(packed.len() + 5);
+    framed.put_u8(1);
+    framed.put_u32(u32::try_from(packed.len())?);
+    framed.put_slice(&packed);
+    Ok(framed.freeze())
+}
+
 fn count_spans(body: &[u8]) -> u64 {
     let message = Bytes::copy_from_slice(body.get(5..).unwrap_or_default());
     Segment::validate(Signal::Traces, message).map_or(0, |segment| segment.items() as u64)
@@ -232,11 +258,17 @@ impl Client {
     /// Sends a request and waits for its answer, which has to be good.
     pub(crate) async fn send(&mut self, message: &Bytes) -> anyhow::Result<()> {
         let port = self.port;
+        let encoding = match message.get(..7) {
+            Some([0, ..]) | None => "identity",
+            Some([_, _, _, _, _, 0x1f, 0x8b]) => "gzip",
+            Some(_) => "zstd",
+        };
         let request = http::Request::post(format!(
             "http://127.0.0.1:{port}/opentelemetry.proto.collector.trace.v1.TraceService/Export"
         ))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
+        .header("grpc-encoding", encoding)
         .body(Full::new(message.clone()))?;
         let response = self.sender.send_request(request).await?;
         let status = response.headers().get("grpc-status").cloned();

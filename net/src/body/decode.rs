@@ -4,6 +4,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
+use memchr::memmem;
 use zstd::stream::raw::{self, Operation};
 use zstd::zstd_safe::{DParameter, InBuffer, OutBuffer};
 
@@ -16,6 +17,14 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 const FIRST: usize = 32 << 10;
 /// How many gzip members or zstd frames may follow each other: each costs a set-up that its few bytes do not pay for.
 const MEMBERS: usize = 1024;
+/// How much of a gzip body is collected before it is streamed.
+const HELD: usize = 1 << 20;
+/// The longest content that is unpacked in one go: a message of gRPC's usual limit, a millisecond's work.
+const AT_ONCE: usize = 4 << 20;
+/// No byte of deflate stands for more.
+const MOST_DEFLATED: usize = 1032;
+/// What a member of gzip begins with.
+const GZIP: &[u8] = &[0x1f, 0x8b, 8];
 /// What the framing format of Snappy begins with.
 const SNAPPY_FRAMING: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
@@ -30,6 +39,8 @@ pub struct Decoder {
 
 enum Engine {
     Identity,
+    /// Gzip that is collected as long as it is short, and unpacked at the end in one go.
+    Gzip(Vec<u8>),
     Deflate {
         state: Decompress,
         gzip: bool,
@@ -43,6 +54,17 @@ enum Engine {
     },
     /// Snappy and LZ4 are collected, and unpacked at the end.
     Whole(Vec<u8>),
+}
+
+impl Engine {
+    fn streaming_gzip() -> Self {
+        Self::Deflate {
+            state: Decompress::new_gzip(15),
+            gzip: true,
+            members: 0,
+            ended: false,
+        }
+    }
 }
 
 /// What one step of an engine did.
@@ -60,12 +82,7 @@ impl Decoder {
     pub fn new(encoding: Encoding, limits: &Limits) -> Result<Self, BodyError> {
         let engine = match encoding {
             Encoding::Identity => Engine::Identity,
-            Encoding::Gzip => Engine::Deflate {
-                state: Decompress::new_gzip(15),
-                gzip: true,
-                members: 0,
-                ended: false,
-            },
+            Encoding::Gzip => Engine::Gzip(Vec::new()),
             Encoding::Zlib => Engine::Deflate {
                 state: Decompress::new(true),
                 gzip: false,
@@ -101,7 +118,7 @@ impl Decoder {
     /// A cap is exceeded, there is no room, or the bytes are damaged.
     pub fn push(
         &mut self,
-        mut input: &[u8],
+        input: &[u8],
         mut room: Option<&mut Reservation>,
     ) -> Result<(), BodyError> {
         self.wire = self.wire.saturating_add(input.len());
@@ -111,7 +128,19 @@ impl Decoder {
                 unpacked: false,
             });
         }
+        let mut held = Vec::new();
         match &mut self.engine {
+            Engine::Gzip(collected) if self.wire <= HELD => {
+                if room.is_some_and(|room| !room.grow(self.wire)) {
+                    return Err(BodyError::NoRoom);
+                }
+                collected.extend_from_slice(input);
+                return Ok(());
+            }
+            Engine::Gzip(collected) => {
+                held = std::mem::take(collected);
+                self.engine = Engine::streaming_gzip();
+            }
             Engine::Whole(collected) => {
                 if room.is_some_and(|room| !room.grow(self.wire)) {
                     return Err(BodyError::NoRoom);
@@ -128,6 +157,17 @@ impl Decoder {
             }
             Engine::Deflate { .. } | Engine::Zstd { .. } => {}
         }
+        if !held.is_empty() {
+            self.stream(&held, room.as_deref_mut())?;
+        }
+        self.stream(input, room)
+    }
+
+    fn stream(
+        &mut self,
+        mut input: &[u8],
+        mut room: Option<&mut Reservation>,
+    ) -> Result<(), BodyError> {
         loop {
             self.make_space(room.as_deref_mut())?;
             let step = self.step(input)?;
@@ -148,7 +188,22 @@ impl Decoder {
     /// # Errors
     ///
     /// The body ends in the middle, a cap is exceeded, or there is no room.
-    pub fn finish(mut self, room: Option<&mut Reservation>) -> Result<Bytes, BodyError> {
+    pub fn finish(mut self, mut room: Option<&mut Reservation>) -> Result<Bytes, BodyError> {
+        if let Engine::Gzip(held) = &mut self.engine {
+            let held = std::mem::take(held);
+            if let Some(size) = gzip_size(&held).filter(|size| *size <= self.limits.decoded) {
+                let wanted = held.len().saturating_add(size);
+                if room.as_deref_mut().is_some_and(|room| !room.grow(wanted)) {
+                    return Err(BodyError::NoRoom);
+                }
+                if let Some(output) = unpack_gzip(&held, size) {
+                    return Ok(Bytes::from(output));
+                }
+            }
+            // It is damaged, or of several members, or larger than it is worth: streaming tells.
+            self.engine = Engine::streaming_gzip();
+            self.stream(&held, room.as_deref_mut())?;
+        }
         match &self.engine {
             Engine::Deflate { ended: false, .. } | Engine::Zstd { ended: false, .. } => {
                 return Err(damaged(self.encoding, "it ends in the middle"));
@@ -198,7 +253,7 @@ impl Decoder {
         let before = self.output.len();
         let encoding = self.encoding;
         let consumed = match &mut self.engine {
-            Engine::Identity | Engine::Whole(_) => 0,
+            Engine::Identity | Engine::Gzip(_) | Engine::Whole(_) => 0,
             Engine::Deflate {
                 state,
                 gzip,
@@ -267,6 +322,23 @@ impl std::fmt::Debug for Decoder {
             self.output.len()
         )
     }
+}
+
+/// How long the content of a gzip body is that is better unpacked in one go: one member, as long as its last four bytes say
+/// (RFC 1952, 2.3.1) if that is possible at all, and not more than [`AT_ONCE`].
+fn gzip_size(packed: &[u8]) -> Option<usize> {
+    let (_, size) = packed.split_last_chunk()?;
+    let size = usize::try_from(u32::from_le_bytes(*size)).ok()?;
+    let possible = packed.len().saturating_mul(MOST_DEFLATED);
+    // Whatever else begins another member here sends the body the longer way, no more.
+    let several = || memmem::find_iter(packed, GZIP).nth(1).is_some();
+    (size <= possible && size <= AT_ONCE && !several()).then_some(size)
+}
+
+fn unpack_gzip(packed: &[u8], size: usize) -> Option<Vec<u8>> {
+    let mut output = vec![0; size];
+    let unpacked = libdeflater::Decompressor::new().gzip_decompress(packed, &mut output);
+    (unpacked == Ok(size)).then_some(output)
 }
 
 fn unpack_snappy(

@@ -330,3 +330,71 @@ proptest! {
         }
     }
 }
+
+/// One member, at its own level.
+fn member(data: &[u8], level: u32) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn gzip_means_the_same_in_one_go_and_in_pieces() {
+    let text = b"what telemetry repeats, telemetry repeats. ".repeat(500);
+    // Stored as it is, with what a member begins with in it.
+    let stored = [&text[..100], &[0x1f, 0x8b, 8], b"rest"].concat();
+    let noise: Vec<u8> = (0u32..700_000)
+        .flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes())
+        .collect();
+    let large = text.repeat(300);
+    let twice = [&text[..], &text].concat();
+    for (packed, expected) in [
+        (member(&text, 6), text.clone()),
+        (member(b"", 6), Vec::new()),
+        (member(&stored, 0), stored.clone()),
+        (member(&noise, 1), noise.clone()),
+        (member(&large, 6), large.clone()),
+        ([member(&text, 6), member(&text, 6)].concat(), twice.clone()),
+        ([member(&text, 1), member(&text, 9)].concat(), twice),
+        ([member(b"", 6), member(&text, 6)].concat(), text.clone()),
+        ([member(&text, 6), member(b"", 6)].concat(), text.clone()),
+    ] {
+        for size in [1000, usize::MAX] {
+            let found = read(&packed, size, Encoding::Gzip, &Limits::new(64 << 20)).unwrap();
+            assert!(
+                found == expected,
+                "{} bytes of {}",
+                found.len(),
+                expected.len()
+            );
+        }
+    }
+    let good = member(&text, 6);
+    let with = |at: usize| {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        bad
+    };
+    let len = good.len();
+    for bad in [
+        with(0),
+        with(len / 2),
+        // The checksum and the length.
+        with(len - 8),
+        with(len - 4),
+        with(len - 1),
+        good[..len - 1].to_vec(),
+        good[..10].to_vec(),
+        [&good[..], b"more"].concat(),
+        Vec::new(),
+    ] {
+        let error = read(&bad, 1000, Encoding::Gzip, &Limits::new(64 << 20)).unwrap_err();
+        assert!(matches!(error, BodyError::Damaged { .. }), "{error}");
+    }
+    let error = read(&good, 1000, Encoding::Gzip, &Limits::new(text.len() - 1)).unwrap_err();
+    assert!(
+        matches!(error, BodyError::TooLarge { unpacked: true, .. }),
+        "{error}"
+    );
+    assert!(read(&good, 1000, Encoding::Gzip, &Limits::new(text.len())).is_ok());
+}
