@@ -159,14 +159,28 @@ fn deflate(
         .unwrap_or_else(|| libdeflater::Compressor::new(wanted));
     let whole = match <[Bytes; 1]>::try_from(parts) {
         Ok([only]) => only,
-        Err(parts) => parts.concat().into(),
+        Err(parts) => {
+            let mut whole = Vec::with_capacity(parts.iter().map(Bytes::len).sum());
+            // Each part goes as soon as it is copied.
+            for part in parts {
+                whole.extend_from_slice(&part);
+            }
+            whole.into()
+        }
     };
-    let mut room = vec![0; bound(&mut context, whole.len())];
-    let length = compress(&mut context, &whole, &mut room).map_err(io::Error::other)?;
-    LEFT.leave(level, context);
-    room.truncate(length);
-    room.shrink_to_fit();
-    Ok(room)
+    // What hardly shrinks has to be done again.
+    let enough = bound(&mut context, whole.len());
+    for room in [whole.len() / 4 + 64, enough] {
+        let mut room = vec![0; room.min(enough)];
+        let Ok(length) = compress(&mut context, &whole, &mut room) else {
+            continue;
+        };
+        LEFT.leave(level, context);
+        room.truncate(length);
+        room.shrink_to_fit();
+        return Ok(room);
+    }
+    Err(io::Error::other("libdeflate needs more room than it says"))
 }
 
 /// zstd's own default.
