@@ -132,13 +132,16 @@ impl Reservation {
     /// whoever sends quickly would fill a queue with messages that nobody has the time to send.
     #[must_use]
     pub fn keep_turn(&mut self, message: Bytes) -> Bytes {
-        match self.turn.take() {
-            Some(turn) => Bytes::from_owner(InTurn {
-                message,
-                _turn: turn,
-            }),
-            None => message,
-        }
+        let Some(mut turn) = self.turn.take() else {
+            return message;
+        };
+        // What was estimated too high.
+        let spare = turn.num_permits().saturating_sub(message.len() >> 10);
+        drop(turn.split(spare));
+        Bytes::from_owner(InTurn {
+            message,
+            _turn: turn,
+        })
     }
 
     /// Makes room for at least `bytes` in all. `false` when there is none; what was held stays held.
@@ -160,10 +163,6 @@ impl Reservation {
 
     /// Gives back what is held beyond `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
-        if let Some(turn) = &mut self.turn {
-            let spare = turn.num_permits().saturating_sub(bytes >> 10);
-            drop(turn.split(spare));
-        }
         if let Some(less) = self.bytes.checked_sub(bytes) {
             self.admission.used.fetch_sub(less, Ordering::Relaxed);
             self.bytes = bytes;
@@ -251,7 +250,7 @@ mod tests {
         reserve().turn(4 << 20, None).await;
         assert_eq!(began.elapsed(), Duration::from_millis(280));
         // What was estimated too high is given back.
-        fourth.shrink(1 << 20);
+        let _message = fourth.keep_turn(vec![0; 1 << 20].into());
         reserve().turn(3 << 20, None).await;
         assert_eq!(began.elapsed(), Duration::from_millis(280));
     }

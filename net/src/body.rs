@@ -217,6 +217,21 @@ impl Encoding {
         Self::from_name(name).ok_or_else(|| BodyError::Encoding(name.chars().take(40).collect()))
     }
 
+    /// How much room a body of `packed` bytes takes from its arrival on, as far as its beginning tells. Of gzip the end tells; see
+    /// `finish_in_turn`.
+    pub(crate) fn room(self, packed: usize, beginning: &[u8]) -> usize {
+        match self {
+            Self::Identity => packed,
+            Self::Gzip if packed <= decode::HELD => packed,
+            Self::Zstd => match zstd::zstd_safe::get_frame_content_size(beginning) {
+                Ok(Some(bytes)) => usize::try_from(bytes).unwrap_or(usize::MAX),
+                // Telemetry does; what it was too much is given back.
+                _ => packed.saturating_mul(16),
+            },
+            _ => packed.saturating_mul(4),
+        }
+    }
+
     /// Its usual name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -394,7 +409,7 @@ pub async fn read_capped(
         while let Some(data) = frames.next().await? {
             decoder.push(&data, room.as_deref_mut())?;
         }
-        return decoder.finish(room);
+        return finish_in_turn(decoder, room).await;
     }
     let Some(first) = frames.next().await? else {
         return Ok(Bytes::new());
@@ -425,6 +440,22 @@ pub async fn read_capped(
         next = frames.next().await?;
     }
     Ok(whole.freeze())
+}
+
+/// What a decoder unpacks to, when it is its turn where that is known by now to be much.
+pub(crate) async fn finish_in_turn(
+    decoder: Decoder,
+    room: Option<&mut Reservation>,
+) -> Result<Bytes, BodyError> {
+    let Some(room) = room else {
+        return decoder.finish(None);
+    };
+    if let Some(bytes) = decoder.still_packed() {
+        // Of the connection nothing is left unread by this request.
+        room.turn(bytes, None).await;
+    }
+    let message = decoder.finish(Some(room))?;
+    Ok(room.keep_turn(message))
 }
 
 /// Reads the rest of a refused request's body and forgets it, so that the answer reaches a client that sends before it

@@ -18,7 +18,7 @@ const FIRST: usize = 32 << 10;
 /// How many gzip members or zstd frames may follow each other: each costs a set-up that its few bytes do not pay for.
 const MEMBERS: usize = 1024;
 /// How much of a gzip body is collected before it is streamed.
-const HELD: usize = 1 << 20;
+pub(super) const HELD: usize = 1 << 20;
 /// The longest content that is unpacked in one go: a message of gRPC's usual limit, a millisecond's work.
 const AT_ONCE: usize = 4 << 20;
 /// No byte of deflate stands for more.
@@ -180,6 +180,14 @@ impl Decoder {
             if step.consumed == 0 && step.produced == 0 && has_space {
                 return Err(damaged(self.encoding, "it makes no progress"));
             }
+        }
+    }
+
+    /// How much it is, as its end says, that [`finish`](Self::finish) will unpack in one go.
+    pub(crate) fn still_packed(&self) -> Option<usize> {
+        match &self.engine {
+            Engine::Gzip(held) => gzip_size(held).filter(|size| *size <= self.limits.decoded),
+            _ => None,
         }
     }
 

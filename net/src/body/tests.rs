@@ -398,3 +398,30 @@ fn gzip_means_the_same_in_one_go_and_in_pieces() {
     );
     assert!(read(&good, 1000, Encoding::Gzip, &Limits::new(text.len())).is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_unpacks_to_much_waits_for_its_turn() {
+    let admission = Admission::new(1 << 30);
+    let mut others = admission.reserve(1).unwrap();
+    others.turn(1 << 30, None).await;
+    let limits = Limits::new(64 << 20);
+    let mut waited = Vec::new();
+    for data in [vec![b'a'; 100 << 10], vec![b'a'; 3 << 20]] {
+        let packed = pack(Encoding::Gzip, &data);
+        let mut mine = admission.reserve(0).unwrap();
+        let began = tokio::time::Instant::now();
+        let mut body = chunked(&packed, 1000);
+        let read = read_capped(&mut body, Encoding::Gzip, &limits, Some(&mut mine)).await;
+        assert!(read.unwrap() == data);
+        waited.push(began.elapsed() > Duration::ZERO);
+    }
+    assert_eq!(waited, [false, true]);
+    let of = |encoding, data: &[u8]| Encoding::room(encoding, 1000, data);
+    assert_eq!(of(Encoding::Identity, b""), 1000);
+    assert_eq!(of(Encoding::Gzip, b""), 1000);
+    let told = zstd::bulk::compress(&[7; 123_456], 1).unwrap();
+    assert_eq!(of(Encoding::Zstd, &told), 123_456);
+    for beginning in [&told[..3], b"", b"no zstd"] {
+        assert_eq!(of(Encoding::Zstd, beginning), 16_000);
+    }
+}

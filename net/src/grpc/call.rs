@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 
 use super::{Status, frame};
 use crate::admission::{Connection, Reservation};
-use crate::body::{Body, BodyError, Decoder, Encoding, Frames, Limits};
+use crate::body::{Body, BodyError, Decoder, Encoding, Frames, Limits, finish_in_turn};
 
 /// Why a call's message was not taken.
 #[derive(Debug)]
@@ -95,9 +95,7 @@ pub async fn read_message(
         .into());
     }
     if let Some(room) = room.as_deref_mut() {
-        // What is compressed takes several times its length.
-        let factor = if encoding == Encoding::Identity { 1 } else { 4 };
-        let bytes = len.saturating_mul(factor);
+        let bytes = encoding.room(len, &rest);
         room.turn(bytes, connection.as_ref()).await;
         if !room.grow(len) {
             return Err(BodyError::NoRoom.into());
@@ -117,7 +115,7 @@ pub async fn read_message(
             }
             rest = frames.next().await?.ok_or_else(cut_off)?;
         }
-        decoder.finish(room.as_deref_mut())?
+        finish_in_turn(decoder, room.as_deref_mut()).await?
     };
     // The client's end of the stream: answering before it would reset the stream.
     if !rest.is_empty() || frames.next().await?.is_some() {
