@@ -260,19 +260,23 @@ mod tests {
         let admission = Admission::new(1 << 30);
         let mut first = admission.reserve(1).unwrap();
         first.turn(TOGETHER, None).await;
-        let message = first.keep_turn(Bytes::from_static(b"message"));
+        let message = first.keep_turn(vec![1; TOGETHER].into());
         let copy = message.slice(1..);
         drop((first, message));
         assert_eq!(admission.used(), 0);
         let began = tokio::time::Instant::now();
         let gone = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            assert_eq!(&*copy, b"essage");
+            assert_eq!(copy.len(), TOGETHER - 1);
             drop(copy);
         };
         let mut second = admission.reserve(1).unwrap();
-        tokio::join!(second.turn(TOGETHER, None), gone);
-        assert_eq!(began.elapsed(), Duration::from_millis(20));
+        let waits = async {
+            second.turn(TOGETHER, None).await;
+            began.elapsed()
+        };
+        let (waited, ()) = tokio::join!(waits, gone);
+        assert_eq!(waited, Duration::from_millis(20));
         // A small one has none to keep.
         let mut small = admission.reserve(1).unwrap();
         let bytes = Bytes::from_static(b"x");
