@@ -1,6 +1,7 @@
 //! Scrapes of the node's metrics.
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -99,41 +100,36 @@ service: {{pipelines: {{metrics: {{receivers: [node_exporter], exporters: [prome
         theirs.add(&peer, port, args.scrapes)?;
     }
     println!(
-        "scrape: the collectors that both run by default, {} scrapes a run, medians of {} runs",
+        "scrape: the collectors that both run by default, {} scrapes a run, medians of {} runs
+                 plain, a connection each         as Prometheus asks, gzip         memory, MiB
+                 CPU ms  until it is there  |     CPU ms  until it is there  |     resident  at most  |  samples",
         args.scrapes, args.runs
     );
-    let shown = |name: &str, runs: &Runs| -> [f64; 4] {
-        let [cpu, wall, resident, peak] = runs.medians();
+    let shown = |name: &str, of: [f64; 6], samples: String| {
+        let [cpu, wall, asked_cpu, asked_wall, resident, peak] = of;
         println!(
-            "  {name:<14} {:6.3} ms CPU a scrape  {:6.3} ms until it is there  {resident:5.1} MiB resident, {peak:.1} at most  {} samples",
-            cpu * 1e3,
-            wall * 1e3,
-            runs.samples
+            "  {name:<13} {cpu:7.3} {wall:18.3}  | {asked_cpu:10.3} {asked_wall:18.3}  | {resident:12.2} {peak:8.2}  |  {samples}"
         );
-        [cpu, wall, resident, peak]
     };
-    let ours = shown("corten", &ours);
-    let theirs = shown("node_exporter", &theirs);
-    let ratios: Vec<f64> = ours
-        .iter()
-        .zip(theirs)
-        .map(|(our, their)| our / their)
-        .collect();
-    if let [cpu, wall, resident, peak] = ratios[..] {
-        println!(
-            "  ratio          {cpu:6.3}                  {wall:6.3}                        {resident:5.2}               {peak:.2}"
-        );
+    shown("corten", ours.medians(), ours.samples.to_string());
+    shown(
+        "node_exporter",
+        theirs.medians(),
+        theirs.samples.to_string(),
+    );
+    let mut ratios = ours.medians();
+    for (ratio, their) in ratios.iter_mut().zip(theirs.medians()) {
+        *ratio /= their;
     }
+    shown("ratio", ratios, String::new());
     Ok(())
 }
 
 /// What was measured of one program, run by run.
 #[derive(Default)]
 struct Runs {
-    /// CPU seconds a scrape.
-    cpu: Vec<f64>,
-    /// Seconds from asking to having a scrape.
-    wall: Vec<f64>,
+    plain: Costs,
+    as_prometheus: Costs,
     /// Resident memory after the last scrape, MiB.
     resident: Vec<f64>,
     /// The most that it was, MiB.
@@ -142,34 +138,75 @@ struct Runs {
     samples: usize,
 }
 
-impl Runs {
-    fn add(&mut self, process: &Process, port: u16, scrapes: u32) -> anyhow::Result<()> {
-        wait_for_port(port)?;
+/// Of one scrape, run by run, in milliseconds.
+#[derive(Default)]
+struct Costs {
+    cpu: Vec<f64>,
+    /// From asking to having it.
+    wall: Vec<f64>,
+}
+
+impl Costs {
+    fn add(
+        &mut self,
+        process: &Process,
+        scrapes: u32,
+        mut scrape: impl FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         for _ in 0..10 {
-            scrape(port)?;
+            scrape()?;
         }
         let begun = process.cpu()?;
         let clock = Instant::now();
         for _ in 0..scrapes {
-            self.samples = scrape(port)?;
+            scrape()?;
         }
-        self.wall
-            .push(clock.elapsed().as_secs_f64() / f64::from(scrapes));
-        self.cpu.push((process.cpu()? - begun) / f64::from(scrapes));
+        let each = 1e3 / f64::from(scrapes);
+        self.wall.push(clock.elapsed().as_secs_f64() * each);
+        self.cpu.push((process.cpu()? - begun) * each);
+        Ok(())
+    }
+}
+
+impl Runs {
+    fn add(&mut self, process: &Process, port: u16, scrapes: u32) -> anyhow::Result<()> {
+        wait_for_port(port)?;
+        let mut samples = 0;
+        self.plain.add(process, scrapes, || {
+            samples = scrape(port)?;
+            Ok(())
+        })?;
+        self.samples = samples;
+        let mut prometheus = Prometheus::connect(port)?;
+        self.as_prometheus
+            .add(process, scrapes, || prometheus.scrape())?;
         self.resident.push(process.resident_mib()?);
         self.peak.push(process.peak_mib()?);
         Ok(())
     }
 
-    fn medians(&self) -> [f64; 4] {
-        [&self.cpu, &self.wall, &self.resident, &self.peak].map(|all| median(all.clone()))
+    fn medians(&self) -> [f64; 6] {
+        [
+            &self.plain.cpu,
+            &self.plain.wall,
+            &self.as_prometheus.cpu,
+            &self.as_prometheus.wall,
+            &self.resident,
+            &self.peak,
+        ]
+        .map(|all| median(all.clone()))
     }
 }
 
+fn connect(port: u16) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    Ok(stream)
+}
+
+/// One scrape over a connection of its own; the number of samples.
 fn scrape(port: u16) -> anyhow::Result<usize> {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
+    let mut stream = connect(port)?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply)?;
@@ -182,4 +219,58 @@ fn scrape(port: u16) -> anyhow::Result<usize> {
         .lines()
         .filter(|line| line.starts_with("node_"))
         .count())
+}
+
+/// Asks as Prometheus does: over one connection, for OpenMetrics if there is such, compressed.
+struct Prometheus(BufReader<TcpStream>);
+
+impl Prometheus {
+    fn connect(port: u16) -> anyhow::Result<Self> {
+        Ok(Self(BufReader::new(connect(port)?)))
+    }
+
+    fn scrape(&mut self) -> anyhow::Result<()> {
+        self.0.get_mut().write_all(
+            b"GET /metrics HTTP/1.1\r\nhost: x\r\nuser-agent: Prometheus/2.42.0\r\n\
+            accept: application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+            text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n\
+            accept-encoding: gzip\r\nx-prometheus-scrape-timeout-seconds: 10\r\n\r\n",
+        )?;
+        let status = self.line()?;
+        anyhow::ensure!(status.starts_with("HTTP/1.1 200"), "{status}");
+        let (mut length, mut compressed) = (None, false);
+        loop {
+            let header = self.line()?.to_ascii_lowercase();
+            match header.split_once(": ") {
+                Some(("content-length", value)) => length = Some(value.parse()?),
+                Some(("content-encoding", "gzip")) => compressed = true,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        anyhow::ensure!(compressed, "the page is not compressed");
+        if let Some(length) = length {
+            return self.skip(length);
+        }
+        loop {
+            let length = u64::from_str_radix(&self.line()?, 16)?;
+            self.skip(length)?;
+            anyhow::ensure!(self.line()?.is_empty(), "a chunk does not end");
+            if length == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    fn skip(&mut self, length: u64) -> anyhow::Result<()> {
+        let skipped = std::io::copy(&mut self.0.by_ref().take(length), &mut std::io::sink())?;
+        anyhow::ensure!(skipped == length, "the page ends early");
+        Ok(())
+    }
 }

@@ -17,6 +17,10 @@ use crate::setup::{self, Loaded};
 use crate::telemetry::{MetricsPages, OwnMetrics, OwnTraces};
 use crate::{in_words, logging, telemetry};
 
+/// How long an idle thread for blocking work waits for more: longer than from one scrape to the next, as to make a thread
+/// costs a tenth of a scrape.
+const BLOCKING_THREADS_STAY: Duration = Duration::from_secs(150);
+
 /// Runs until a signal says to stop. Exits 0 after SIGTERM and SIGINT.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit();
@@ -32,6 +36,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     let runtime = runtime
         .enable_all()
+        .thread_keep_alive(BLOCKING_THREADS_STAY)
         .build()
         .context("the runtime did not start")?;
     let outcome = runtime.block_on(Agent::run(args));

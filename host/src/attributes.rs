@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
+
+use crate::anchor::stat;
 use crate::folder::HostFolder;
 use crate::scan::{valid, value};
 use crate::{Buffer, HostError, HostFile};
@@ -70,13 +73,14 @@ impl Attributes {
     /// Whether there is something under this path.
     #[must_use]
     pub fn has(&self, relative: &str) -> bool {
-        self.folder.join(relative).exists()
+        stat(&self.folder.join(relative)).is_ok()
     }
 
     /// Whether there is a folder, or a link to one, under this path.
     #[must_use]
     pub fn has_folder(&self, relative: &str) -> bool {
-        self.folder.join(relative).is_dir()
+        stat(&self.folder.join(relative))
+            .is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_dir())
     }
 
     /// The content of a file as of now.

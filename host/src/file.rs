@@ -9,12 +9,13 @@ use std::io::{self, Read as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::HostError;
-use crate::anchor::open_file;
+use crate::anchor::{open_file, stat};
 
 /// Enough for most files in one read.
 const FIRST: usize = 4096;
@@ -143,6 +144,33 @@ pub struct HostFile {
     /// Whether the kernel makes it of lines that are much shorter than a page.
     short_lines: bool,
     buffer: Buffer,
+    /// What was read, where that can be told apart from any later content.
+    stamp: Option<Stamp>,
+}
+
+/// What tells one content of a file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: i64,
+    /// Seconds and nanoseconds of the last change, of the content or of anything else.
+    changed: (i64, u64),
+}
+
+impl Stamp {
+    /// The present one. `None` where it tells nothing: another change could come within the same tick of the clock.
+    fn of(path: &Path) -> Option<Self> {
+        let found = stat(path).ok()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        let settled = found.st_ctime.checked_add(2)?;
+        (u64::try_from(settled).ok()? <= now.as_secs()).then_some(Self {
+            device: found.st_dev,
+            inode: found.st_ino,
+            size: found.st_size,
+            changed: (found.st_ctime, found.st_ctime_nsec),
+        })
+    }
 }
 
 /// Who makes a file's content.
@@ -234,6 +262,7 @@ impl HostFile {
             owner: None,
             short_lines: false,
             buffer: Buffer::default(),
+            stamp: None,
         }
     }
 
@@ -285,19 +314,26 @@ impl HostFile {
         }
     }
 
-    /// The same for a file whose descriptor tells of changes: `mountinfo` (proc_pid_mountinfo(5)). It is read again only
-    /// when there was one since the last reading.
+    /// The same for a file of the kernel whose descriptor tells of changes, as that of `mountinfo` does
+    /// (proc_pid_mountinfo(5)), or for one on a disk. It is read again only when there was one since the last reading.
     ///
     /// # Errors
     ///
     /// Like [`read`](Self::read).
     pub fn read_when_changed(&mut self) -> Result<&[u8], HostError> {
-        let same = self.owner == Some(Owner::Kernel)
-            && self.buffer.filled > 0
-            && self.file.as_ref().is_some_and(|file| !has_changed(file));
-        if same {
+        // From before the reading: what changes meanwhile is seen next time.
+        let stamp = match &self.file {
+            Some(_) => None,
+            None => Stamp::of(&self.path),
+        };
+        let same = match &self.file {
+            Some(file) => self.owner == Some(Owner::Kernel) && !has_changed(file),
+            None => stamp.is_some() && stamp == self.stamp,
+        };
+        if same && self.buffer.filled > 0 {
             return Ok(self.buffer.content());
         }
+        self.stamp = stamp;
         self.read()
     }
 
@@ -407,6 +443,31 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             assert_eq!(file.read_when_changed().unwrap(), content.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_file_on_a_disk_is_read_again_once_it_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "a").unwrap();
+        // What has just changed may change again within the same tick.
+        assert_eq!(Stamp::of(&path), None);
+        while Stamp::of(&path).is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        let mut file = HostFile::new(path.clone());
+        assert_eq!(file.read_when_changed().unwrap(), b"a");
+        // Shows that it is not read.
+        file.buffer.bytes[0] = b'A';
+        assert_eq!(file.read_when_changed().unwrap(), b"A");
+        std::fs::write(&path, "b").unwrap();
+        assert_eq!(file.read_when_changed().unwrap(), b"b");
+        std::fs::write(folder.path().join("other"), "c").unwrap();
+        std::fs::rename(folder.path().join("other"), &path).unwrap();
+        assert_eq!(file.read_when_changed().unwrap(), b"c");
+        std::fs::remove_file(&path).unwrap();
+        assert!(file.read_when_changed().unwrap_err().is_absent());
+        assert_eq!(file.content(), b"");
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{OFlags, RawDir, SeekFrom, fstat, seek, stat};
+use rustix::fs::{OFlags, RawDir, SeekFrom, fstat, seek};
 use rustix::io::Errno;
 
 use crate::HostError;
-use crate::anchor::open;
+use crate::anchor::{open, stat};
 use crate::file::is_in_sysfs;
 
 /// Room for what the kernel tells of a folder in one go; any name has its place in it.

@@ -5,8 +5,10 @@
 //! Only what is asked for here is taken apart; bytes that make no sense end the list.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use parking_lot::Mutex;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
     AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto,
@@ -40,9 +42,19 @@ const HEAD: usize = 16;
 ///
 /// The kernel refuses, or has no such list.
 pub fn dump(request: u16, head: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), HostError> {
-    // `NETLINK_ROUTE` is the protocol 0.
-    ask(None, request, DUMP, head, show)
-        .map_err(|source| HostError::read(Path::new("netlink"), source))
+    /// Kept between two requests, as every scrape has one; taken by whoever asks. It is closed where
+    /// the rest of an answer may still come.
+    static KEPT: Mutex<Option<OwnedFd>> = Mutex::new(None);
+    let kept = KEPT.lock().take();
+    let ask = || {
+        // `NETLINK_ROUTE` is the protocol 0.
+        let socket = kept.map_or_else(|| open(None), Ok)?;
+        if exchange(&socket, request, DUMP, head, show)? == Rest::Nothing {
+            *KEPT.lock() = Some(socket);
+        }
+        Ok(())
+    };
+    ask().map_err(|source| HostError::read(Path::new("netlink"), source))
 }
 
 /// Sends one request over a socket of its own and shows the answers, without their netlink heads.
@@ -54,14 +66,36 @@ pub(crate) fn ask(
     head: &[u8],
     show: &mut dyn FnMut(&[u8]),
 ) -> io::Result<()> {
+    exchange(&open(protocol)?, request, flags, head, show).map(|_| ())
+}
+
+/// What follows a part of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    More,
+    Nothing,
+    /// The part made no sense: nobody can say.
+    Unknown,
+}
+
+fn open(protocol: Option<Protocol>) -> io::Result<OwnedFd> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
         SocketFlags::CLOEXEC,
         protocol,
     )?;
-    let kernel = SocketAddrNetlink::new(0, 0);
-    bind(&socket, &kernel)?;
+    bind(&socket, &SocketAddrNetlink::new(0, 0))?;
+    Ok(socket)
+}
+
+fn exchange(
+    socket: &OwnedFd,
+    request: u16,
+    flags: u16,
+    head: &[u8],
+    show: &mut dyn FnMut(&[u8]),
+) -> io::Result<Rest> {
     let length = u32::try_from(HEAD + head.len()).unwrap_or(u32::MAX);
     let mut message = Vec::with_capacity(HEAD + head.len());
     message.extend_from_slice(&length.to_ne_bytes());
@@ -71,38 +105,45 @@ pub(crate) fn ask(
     message.extend_from_slice(&1u32.to_ne_bytes());
     message.extend_from_slice(&0u32.to_ne_bytes());
     message.extend_from_slice(head);
-    sendto(&socket, &message, SendFlags::empty(), &kernel)?;
+    sendto(
+        socket,
+        &message,
+        SendFlags::empty(),
+        &SocketAddrNetlink::new(0, 0),
+    )?;
     // The kernel never makes a part of a dump larger than this.
     let mut buffer = vec![0u8; 32 << 10];
     loop {
-        let (count, _) = recv(&socket, &mut *buffer, RecvFlags::empty())?;
-        if count == 0 || messages(buffer.get(..count).unwrap_or_default(), show)? {
-            return Ok(());
+        let (count, _) = recv(socket, &mut *buffer, RecvFlags::empty())?;
+        let part = buffer.get(..count).unwrap_or_default();
+        match messages(part, show)? {
+            Rest::More if count > 0 => {}
+            rest => return Ok(rest),
         }
     }
 }
 
-/// Shows the messages of one answer; whether it was the last one.
-fn messages(mut answer: &[u8], show: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
-    while let (Some(length), Some(kind)) = (number32(answer, 0), number16(answer, 4)) {
+/// Shows the messages of one part of an answer.
+fn messages(mut part: &[u8], show: &mut dyn FnMut(&[u8])) -> io::Result<Rest> {
+    while let (Some(length), Some(kind)) = (number32(part, 0), number16(part, 4)) {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let Some(body) = answer.get(HEAD..length) else {
-            return Ok(true);
+        let Some(body) = part.get(HEAD..length) else {
+            return Ok(Rest::Unknown);
         };
         match kind {
-            NLMSG_DONE => return Ok(true),
+            NLMSG_DONE => return Ok(Rest::Nothing),
             NLMSG_ERROR => {
                 let code = number32(body, 0).unwrap_or(0).cast_signed();
                 if code == 0 {
-                    return Ok(true);
+                    return Ok(Rest::Nothing);
                 }
                 return Err(io::Error::from_raw_os_error(code.saturating_neg()));
             }
             _ => show(body),
         }
-        answer = answer.get(aligned(length)..).unwrap_or_default();
+        part = part.get(aligned(length)..).unwrap_or_default();
     }
-    Ok(false)
+    Ok(Rest::More)
 }
 
 fn aligned(length: usize) -> usize {
@@ -198,25 +239,36 @@ mod tests {
         };
         let mut shown = 0;
         let answer = [message(24, b"1234"), message(NLMSG_DONE, b"")].concat();
-        assert!(messages(&answer, &mut |_| shown += 1).unwrap());
+        let rest = |part: &[u8]| messages(part, &mut |_| {}).unwrap();
+        assert_eq!(
+            messages(&answer, &mut |_| shown += 1).unwrap(),
+            Rest::Nothing
+        );
         assert_eq!(shown, 1);
-        assert!(!messages(&message(24, b""), &mut |_| {}).unwrap());
+        assert_eq!(rest(&message(24, b"")), Rest::More);
         let refused = message(NLMSG_ERROR, &(-1i32).to_ne_bytes());
         assert_eq!(
             messages(&refused, &mut |_| {}).unwrap_err().raw_os_error(),
             Some(1)
         );
         // An acknowledgement ends it too.
-        assert!(messages(&message(NLMSG_ERROR, &[0; 4]), &mut |_| {}).unwrap());
+        assert_eq!(rest(&message(NLMSG_ERROR, &[0; 4])), Rest::Nothing);
         // A length that leads nowhere ends the list.
-        assert!(messages(&[255; 20], &mut |_| {}).unwrap());
-        assert!(messages(&[0; 20], &mut |_| {}).unwrap());
+        assert_eq!(rest(&[255; 20]), Rest::Unknown);
+        assert_eq!(rest(&[0; 20]), Rest::Unknown);
     }
 
     #[test]
     fn the_kernel_answers() {
         let mut routes = 0;
         dump(ROUTES, &[0; 12], &mut |_| routes += 1).unwrap();
+        // Over the same socket, after one that was refused.
+        assert!(dump(u16::MAX, &[0; 12], &mut |_| {}).is_err());
+        for _ in 0..3 {
+            let mut again = 0;
+            dump(ROUTES, &[0; 12], &mut |_| again += 1).unwrap();
+            assert_eq!(again, routes);
+        }
         let mut names = InterfaceNames::default();
         assert_eq!(names.of(u32::MAX), "");
         assert_eq!(names.of(1), "lo");

@@ -39,8 +39,8 @@ const LABELS: [(&str, &str); 12] = [
 impl Collector for Os {
     fn update(&mut self, emit: &mut Emit<'_>) -> Result<(), HostError> {
         let [etc, usr] = &mut self.files;
-        let text = match etc.read() {
-            Err(error) if error.is_absent() => usr.read()?,
+        let text = match etc.read_when_changed() {
+            Err(error) if error.is_absent() => usr.read_when_changed()?,
             Err(error) => return Err(error),
             Ok(_) => etc.content(),
         };
