@@ -12,7 +12,7 @@ use std::ptr;
 
 use rustix::mm::{Advice, madvise};
 
-/// Lets go of freed memory and of the pages of code and constants. What is needed again is mapped again when it is, mostly
+/// Lets go of freed memory and of the pages of code and constants, the libraries' too. What is needed again is mapped again when it is, mostly
 /// from the page cache: some fifty faults for an agent at work.
 ///
 /// # Errors
@@ -27,10 +27,8 @@ pub(crate) fn let_go() -> io::Result<()> {
     unsafe {
         libmimalloc_sys::mi_collect(true);
     }
-    let program = fs::read_link("/proc/self/exe")?;
     let maps = fs::read_to_string("/proc/self/maps")?;
-    let program = program.to_string_lossy();
-    for (start, len) in maps.lines().filter_map(|line| unchanging(line, &program)) {
+    for (start, len) in maps.lines().filter_map(unchanging) {
         let start: *mut c_void = ptr::with_exposed_provenance_mut(start);
         #[expect(
             unsafe_code,
@@ -38,15 +36,15 @@ pub(crate) fn let_go() -> io::Result<()> {
         )]
         // SAFETY: the pages are read-only and were never written: they hold what the file does, also after the
         // next access has mapped them again. The loader writes addresses into other mappings (`.data.rel.ro`), which
-        // `unchanging` leaves out. While a program runs its file cannot be written (ETXTBSY).
+        // `unchanging` leaves out. Whoever overwrote such a file in place would change what is mapped just the same.
         unsafe { madvise(start, len, Advice::LinuxDontNeed) }?;
     }
     Ok(())
 }
 
-/// Where a mapping of the program's code or constants is and how long, from a line of `/proc/self/maps`:
+/// Where a mapping of a file's code or constants is and how long, from a line of `/proc/self/maps`:
 /// `start-end perms offset device inode path`.
-fn unchanging(line: &str, program: &str) -> Option<(usize, usize)> {
+fn unchanging(line: &str) -> Option<(usize, usize)> {
     let mut words = line.splitn(6, ' ');
     let (start, end) = words.next()?.split_once('-')?;
     let (permissions, offset) = (words.next()?, words.next()?);
@@ -54,7 +52,8 @@ fn unchanging(line: &str, program: &str) -> Option<(usize, usize)> {
     let is_code = permissions == "r-xp";
     // The first mapping: the headers, relocations, constants and tables for unwinding.
     let is_constants = permissions == "r--p" && offset.bytes().all(|digit| digit == b'0');
-    if path != program || !(is_code || is_constants) {
+    // What is no file has no path or `[its name]`.
+    if !path.starts_with('/') || !(is_code || is_constants) {
         return None;
     }
     let [start, end] = [start, end].map(|address| usize::from_str_radix(address, 16).ok());
@@ -73,17 +72,17 @@ mod tests {
 55f53133c000-55f531463000 r--p 02faf000 fe:00 10039302                   /usr/bin/corten
 55f531463000-55f53146b000 rw-p 030d5000 fe:00 10039302                   /usr/bin/corten
 7fb6988b5000-7fb698a0b000 r-xp 00026000 fe:00 326279                     /usr/lib/libc.so.6
+7fb698a0b000-7fb698a0f000 r--p 001fc000 fe:00 326279                     /usr/lib/libc.so.6
 7fb698b00000-7fb698b01000 r--p 00000000 00:00 0 
+7ffd2a5f6000-7ffd2a5f8000 r-xp 00000000 00:00 0                          [vdso]
 nonsense";
-        let found: Vec<_> = maps
-            .lines()
-            .filter_map(|line| unchanging(line, "/usr/bin/corten"))
-            .collect();
+        let found: Vec<_> = maps.lines().filter_map(unchanging).collect();
         assert_eq!(
             found,
             [
                 (0x55f5_2d86_6000, 0xb2_5000),
-                (0x55f5_2eeb_1000, 0x248_b000)
+                (0x55f5_2eeb_1000, 0x248_b000),
+                (0x7fb6_988b_5000, 0x15_6000),
             ]
         );
     }
