@@ -14,6 +14,7 @@ use crate::wait_for;
 /// How to run it.
 #[derive(Debug)]
 pub struct Command {
+    program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     dir: Option<PathBuf>,
@@ -32,6 +33,7 @@ impl Command {
     #[must_use]
     pub fn new() -> Self {
         Self {
+            program: binary(),
             args: Vec::new(),
             env: Vec::new(),
             dir: None,
@@ -43,6 +45,14 @@ impl Command {
     #[must_use]
     pub fn yaml(text: &str) -> Self {
         Self::new().arg("--config").arg(format!("yaml:{text}"))
+    }
+
+    /// Under another name: a copy of the binary at `path`.
+    #[must_use]
+    pub fn renamed(mut self, path: PathBuf) -> Self {
+        std::fs::copy(&self.program, &path).unwrap();
+        self.program = path;
+        self
     }
 
     /// Adds an argument.
@@ -91,7 +101,7 @@ impl Command {
 
     fn build(&self) -> std::process::Command {
         let mut command = match &self.first {
-            None => std::process::Command::new(binary()),
+            None => std::process::Command::new(&self.program),
             Some((flags, first)) => {
                 let mut command = if flags.is_empty() {
                     std::process::Command::new("sh")
@@ -102,7 +112,7 @@ impl Command {
                 };
                 command
                     .args(["-c", &format!("{first}; exec \"$0\" \"$@\"")])
-                    .arg(binary());
+                    .arg(&self.program);
                 command
             }
         };

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use corten_tests::{Agent, Command, OtlpSink, export_traces, free_port, scrape, wait_for};
+use corten_tests::{
+    Agent, Command, OtlpSink, export_traces, free_port, repository, scrape, wait_for,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use parking_lot::Mutex;
@@ -170,7 +172,7 @@ fn an_outage_fills_the_disk_not_the_memory_and_drains_oldest_first() {
 }
 
 #[test]
-fn a_reload_and_a_restart_find_what_waits() {
+fn a_reload_a_restart_and_another_name_find_what_waits() {
     let root = tempfile::tempdir().unwrap();
     let (port, admin) = (free_port(), free_port());
     let sink = OtlpSink::start();
@@ -192,10 +194,40 @@ fn a_reload_and_a_restart_find_what_waits() {
     assert!(agent.stop().success());
     let agent = Command::yaml(&text).start();
     send("after the restart");
+    assert!(agent.stop().success());
+    let renamed = root.path().join("otelcol-contrib");
+    let agent = Command::yaml(&text).renamed(renamed).start();
+    send("under another name");
     sink.down(false);
     all_arrive(&sink, &wanted);
-    assert_eq!(names(&sink).len(), 3, "each once");
+    assert_eq!(names(&sink).len(), 4, "each once");
     assert!(agent.stop().success());
+}
+
+/// Of the first version on disk: a later one has to read it, as an agent that is replaced leaves such a folder behind. In it
+/// are three requests, of which the first was delivered.
+#[test]
+fn a_queue_of_the_first_version_is_delivered() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("exporter_otlp_grpc_tempo_queue");
+    std::fs::create_dir(&folder).unwrap();
+    let kept = repository().join("tests/fixtures/queue-v1");
+    for file in ["traces-00000000000000000000.queue", "traces.cursor.a"] {
+        std::fs::copy(kept.join(file), folder.join(file)).unwrap();
+    }
+    let (port, admin) = (free_port(), free_port());
+    let sink = OtlpSink::start();
+    let text = config(root.path(), port, admin, sink.port(), "num_consumers: 1");
+    let agent = Command::yaml(&text).start();
+    wait_for("what waited", SOON, || {
+        (names(&sink).len() >= 2).then_some(())
+    });
+    export_traces(port, request("now", 10)).unwrap();
+    wait_for("what came", SOON, || {
+        (names(&sink).len() >= 3).then_some(())
+    });
+    assert!(agent.stop().success());
+    assert_eq!(names(&sink), ["second", "third", "now"]);
 }
 
 fn queue_command(root: &Path, args: &[&str]) -> (bool, String) {
